@@ -1,0 +1,1 @@
+"""Recurrent and dense cells, each its textbook equations written once."""

@@ -1,0 +1,1 @@
+"""The traced graph of exact fixed-point operations, and its interpretations in NumPy."""

@@ -1,0 +1,1 @@
+"""Lowering of a scheduled graph to Amaranth."""

@@ -1,0 +1,294 @@
+"""A trained network, as plain float64 arrays under the field's own names.
+
+Front ends produce these classes, whatever the framework; everything else reads only these. Gates are
+looked up by name, so no framework's gate order survives past its front end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ModelError, UnsupportedError
+
+FloatArray = NDArray[np.float64]
+
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+
+
+def _checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:
+    """Return `values` as a read-only finite float64 array, of `shape` where one is given."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{what} is not an array of real numbers: {error}") from None
+    if shape is not None and array.shape != shape:
+        raise ModelError(f"{what} has shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ModelError(f"{what} is {array[where]} at index {where}: every weight must be finite")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """The affine map of one gate: kernel @ x + bias, and recurrent_kernel @ h + recurrent_bias.
+
+    Members
+    -------
+    kernel : (units, features)
+    recurrent_kernel : (units, units)
+    bias, recurrent_bias : (units,); frameworks with a single bias leave recurrent_bias zero
+    """
+
+    kernel: FloatArray
+    recurrent_kernel: FloatArray
+    bias: FloatArray
+    recurrent_bias: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrent:
+    """What LSTM and GRU share: named gates of equal shapes, and which steps are given on.
+
+    Members
+    -------
+    name : layer name, unique in its network
+    gates : gate name -> Gate; the names are `gate_names` of the class
+    return_sequences : give every hidden state on (True) or only the last one (False)
+    activation, recurrent_activation : of the candidate and of the gates
+    """
+
+    gate_names: ClassVar[tuple[str, ...]] = ()
+
+    name: str
+    gates: Mapping[str, Gate]
+    return_sequences: bool = False
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        missing = [gate for gate in self.gate_names if gate not in self.gates]
+        unknown = [gate for gate in self.gates if gate not in self.gate_names]
+        if missing or unknown:
+            raise ModelError(
+                f"{kind} {self.name!r} needs the gates {', '.join(self.gate_names)}"
+                + (f"; missing: {', '.join(missing)}" if missing else "")
+                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+            )
+        first = np.asarray(self.gates[self.gate_names[0]].kernel)
+        if first.ndim != 2 or 0 in first.shape:
+            raise ModelError(
+                f"{kind} {self.name!r}: a kernel has shape {first.shape}, expected (units, features)"
+            )
+        units, features = first.shape
+        shapes = {
+            "kernel": (units, features),
+            "recurrent_kernel": (units, units),
+            "bias": (units,),
+            "recurrent_bias": (units,),
+        }
+        gates = {
+            gate: Gate(
+                **{
+                    part: _checked(
+                        getattr(self.gates[gate], part), f"{self.name}.{part} of gate {gate}", shape
+                    )
+                    for part, shape in shapes.items()
+                }
+            )
+            for gate in self.gate_names
+        }
+        object.__setattr__(self, "gates", MappingProxyType(gates))
+        for given, allowed in (
+            (self.activation, ("tanh",)),
+            (self.recurrent_activation, ("sigmoid",)),
+        ):
+            if given not in allowed:
+                raise UnsupportedError(
+                    f"{kind} {self.name!r}: activation {given!r} is not supported, "
+                    f"only {', '.join(allowed)} in this place"
+                )
+
+    @property
+    def features(self) -> int:
+        """Length of the vector taken in at each step."""
+        return self.gates[self.gate_names[0]].kernel.shape[1]
+
+    @property
+    def units(self) -> int:
+        """Length of the hidden state."""
+        return self.gates[self.gate_names[0]].kernel.shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights, biases counted as the hardware holds them."""
+        return sum(
+            gate.kernel.size + gate.recurrent_kernel.size + gate.bias.size
+            for gate in self.gates.values()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM(Recurrent):
+    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o."""
+
+    gate_names = ("i", "f", "g", "o")
+
+
+@dataclass(frozen=True, eq=False)
+class GRU(Recurrent):
+    """Gated recurrent unit; gates update z, reset r, candidate n (Keras: h).
+
+    Members
+    -------
+    reset_after : r multiplies recurrent_kernel @ h + recurrent_bias (True: PyTorch, Keras' default)
+        or h itself (False)
+    """
+
+    gate_names = ("z", "r", "n")
+
+    reset_after: bool = True
+
+    @property
+    def parameters(self) -> int:
+        return super().parameters + (self.units if self.reset_after else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Fully connected layer: activation(kernel @ x + bias).
+
+    Members
+    -------
+    name : layer name, unique in its network
+    kernel : (units, features)
+    bias : (units,)
+    activation : one of `ACTIVATIONS`
+    """
+
+    name: str
+    kernel: FloatArray
+    bias: FloatArray
+    activation: str = "linear"
+
+    def __post_init__(self) -> None:
+        kernel = _checked(self.kernel, f"{self.name}.kernel")
+        if kernel.ndim != 2 or 0 in kernel.shape:
+            raise ModelError(
+                f"{self.name}.kernel has shape {kernel.shape}, expected (units, features)"
+            )
+        object.__setattr__(self, "kernel", kernel)
+        object.__setattr__(
+            self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
+        )
+        if self.activation not in ACTIVATIONS:
+            raise UnsupportedError(
+                f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
+                f"only {', '.join(ACTIVATIONS)}"
+            )
+
+    @property
+    def features(self) -> int:
+        """Length of the input vector."""
+        return self.kernel.shape[1]
+
+    @property
+    def units(self) -> int:
+        """Length of the output vector."""
+        return self.kernel.shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights."""
+        return self.kernel.size + self.bias.size
+
+
+Layer = LSTM | GRU | Dense
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers in series.
+
+    Members
+    -------
+    layers : at least one
+    steps : time steps of a sequence, or None where the source does not say. The hardware takes any
+        number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule.
+    name : default name of the Verilog top module
+    """
+
+    layers: tuple[Layer, ...]
+    steps: int | None = None
+    name: str = field(default="network", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ModelError("a network needs at least one layer, got none")
+        if self.steps is not None and (
+            isinstance(self.steps, bool)
+            or not isinstance(self.steps, int | np.integer)
+            or self.steps < 1
+        ):
+            raise ModelError(f"steps must be a positive integer, not {self.steps!r}")
+        if self.steps is not None:
+            object.__setattr__(self, "steps", int(self.steps))
+        names = [layer.name for layer in self.layers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ModelError(f"two layers are called {name!r}: layer names must be unique")
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            if before.units != after.features:
+                raise ModelError(
+                    f"layer {after.name!r} takes {after.features} features, "
+                    f"but layer {before.name!r} before it gives {before.units}"
+                )
+        ended = False
+        for layer in self.layers:
+            if isinstance(layer, Recurrent):
+                if ended:
+                    raise ModelError(
+                        f"layer {layer.name!r} needs a sequence, but a layer before it gives only "
+                        "its last state: set return_sequences there"
+                    )
+                ended = not layer.return_sequences
+
+    @property
+    def features(self) -> int:
+        """Length of the input vector of one step."""
+        return self.layers[0].features
+
+    @property
+    def outputs(self) -> int:
+        """Length of an output vector."""
+        return self.layers[-1].units
+
+    @property
+    def return_sequences(self) -> bool:
+        """Whether there is an output for every step (True) or one a sequence (False)."""
+        return all(layer.return_sequences for layer in self.layers if isinstance(layer, Recurrent))
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def replace(self, **changes: object) -> "Network":
+        """Return a copy with some members changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def predict(self, x: object) -> FloatArray:
+        """Run the network in float64.
+
+        x has shape (batch, steps, features); the result (batch, outputs), or
+        (batch, steps, outputs) where every recurrent layer returns sequences.
+        """
+        from rnnrtl.graph.real import predict  # the same cell equations, on real numbers
+
+        return predict(self, x)

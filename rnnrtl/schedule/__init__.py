@@ -1,0 +1,1 @@
+"""Which operation in which clock cycle: schedules as data."""

@@ -1,0 +1,1 @@
+"""Running the hardware in a simulator against its vectors."""
