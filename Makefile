@@ -1,0 +1,41 @@
+# `make demo` and `make test` are the README's two commands. Each first sets up what it needs, in
+# .venv and with Debian's packages, and says what it installs; a second run finds it all there.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+PYTEST_ARGS ?=
+
+.PHONY: help demo test lint format setup clean
+
+help:
+	@echo "make demo    trained LSTM and GRU to verified Verilog, on top-quark jets"
+	@echo "make test    all tests (PYTEST_ARGS='-k gru' for some of them)"
+	@echo "make lint    style and types"
+	@echo "make format  put the sources into the style that lint asks for"
+	@echo "make setup   only install what the others need"
+	@echo "make clean   remove .venv and everything that was built here"
+
+demo: $(READY)
+	$(VENV)/bin/rnnrtl demo
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format .
+
+setup: $(READY)
+
+$(READY): pyproject.toml tools/setup
+	@PYTHON="$(PYTHON)" sh tools/setup "$(VENV)"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

