@@ -1,1 +1,28 @@
 """Recurrent and dense cells, each its textbook equations written once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rnnrtl.cells import dense, gru, lstm
+from rnnrtl.network import GRU, LSTM, Recurrent
+
+_CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
+
+
+def states(layer: Recurrent) -> Mapping[str, str]:
+    """Return the layer's state vectors: name -> the tensor whose format it has."""
+    found: Mapping[str, str] = _CELLS[type(layer)].STATES
+    return found
+
+
+def step(
+    layer: Recurrent, x: Any, state: Mapping[str, Any], numbers: Any, form: Any
+) -> dict[str, Any]:
+    """Return the state after a time step; its "h" is what the layer gives on."""
+    following: dict[str, Any] = _CELLS[type(layer)].step(layer, x, state, numbers, form)
+    return following
+
+
+apply_dense = dense.apply
+
+__all__ = ["apply_dense", "states", "step"]

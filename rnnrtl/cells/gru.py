@@ -1,0 +1,53 @@
+"""Gated recurrent unit: K. Cho et al., EMNLP 2014 (arXiv 1406.1078); `reset_after` is cuDNN's form."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rnnrtl.cells.numbers import Formats, Numbers, Vector
+from rnnrtl.network import GRU
+
+STATES = MappingProxyType({"h": "hidden"})
+"""State vector -> the tensor whose format it has; "h" is what the layer gives on."""
+
+
+def step(
+    layer: GRU, x: Vector, state: Mapping[str, Vector], numbers: Numbers, form: Formats
+) -> dict[str, Vector]:
+    """Return the next state.
+
+    z, r = sigmoid(W x + b + U h), each with weights of its own
+    n = tanh(W x + b + r * (U h + b'))    where reset_after
+    n = tanh(W x + b + U (r * h) + b')    otherwise
+    h' = (1 - z) * n + z * h
+    """
+    h = state["h"]
+
+    def kernel(name: str, *biases: str) -> Vector:
+        weights = layer.gates[name]
+        bias = sum(getattr(weights, b) for b in biases)
+        product = numbers.matvec(weights.kernel, form("kernel"), x)
+        return (product + numbers.constant(bias, form("bias"))).named(f"{name}_kernel")
+
+    def recurrent(name: str, vector: Vector) -> Vector:
+        weights = layer.gates[name].recurrent_kernel
+        product = numbers.matvec(weights, form("recurrent_kernel"), vector)
+        return product.named(f"{name}_recurrent")
+
+    def activated(name: str, total: Vector, function: str, tensor: str) -> Vector:
+        preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
+        return preactivation.lookup(function, form(tensor), form("preactivation")).named(name)
+
+    def gate(name: str) -> Vector:
+        total = kernel(name, "bias", "recurrent_bias") + recurrent(name, h)
+        return activated(name, total, layer.recurrent_activation, "gate")
+
+    z, r = gate("z"), gate("r")
+    if layer.reset_after:
+        bias = numbers.constant(layer.gates["n"].recurrent_bias, form("bias"))
+        inner = (recurrent("n", h) + bias).to(form("preactivation")).named("n_inner")
+        total = kernel("n", "bias") + r * inner
+    else:
+        kept = (r * h).to(form("hidden")).named("h_kept")
+        total = kernel("n", "bias", "recurrent_bias") + recurrent("n", kept)
+    n = activated("n", total, layer.activation, "candidate")
+    return {"h": z.blend(n, h).to(form("hidden")).named("h_next")}

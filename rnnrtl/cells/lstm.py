@@ -1,0 +1,43 @@
+"""Long short-term memory: S. Hochreiter and J. Schmidhuber, Neural Computation 9(8), 1997,
+with the forget gate of F. A. Gers et al., Neural Computation 12(10), 2000."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rnnrtl.cells.numbers import Formats, Numbers, Vector
+from rnnrtl.network import LSTM
+
+STATES = MappingProxyType({"h": "hidden", "c": "cell"})
+"""State vector -> the tensor whose format it has; "h" is what the layer gives on."""
+
+
+def step(
+    layer: LSTM, x: Vector, state: Mapping[str, Vector], numbers: Numbers, form: Formats
+) -> dict[str, Vector]:
+    """Return the next state.
+
+    i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own
+    c' = f * c + i * g
+    h' = o * tanh(c')
+    """
+
+    def gate(name: str, function: str, tensor: str) -> Vector:
+        weights = layer.gates[name]
+        kernel = numbers.matvec(weights.kernel, form("kernel"), x) + numbers.constant(
+            weights.bias + weights.recurrent_bias, form("bias")
+        )
+        recurrent = numbers.matvec(weights.recurrent_kernel, form("recurrent_kernel"), state["h"])
+        total = kernel.named(f"{name}_kernel") + recurrent.named(f"{name}_recurrent")
+        preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
+        return preactivation.lookup(function, form(tensor), form("preactivation")).named(name)
+
+    i = gate("i", layer.recurrent_activation, "gate")
+    f = gate("f", layer.recurrent_activation, "gate")
+    o = gate("o", layer.recurrent_activation, "gate")
+    g = gate("g", layer.activation, "candidate")
+    c = (f * state["c"] + i * g).to(form("cell")).named("c_next")
+    squashed = c.to(form("preactivation")).lookup(
+        layer.activation, form("candidate"), form("preactivation")
+    )
+    h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
+    return {"h": h, "c": c}

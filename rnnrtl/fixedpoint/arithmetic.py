@@ -1,0 +1,95 @@
+"""Integer arithmetic written once, for Python ints, NumPy arrays and Amaranth values alike.
+
+Amaranth expressions are as wide as their result needs, so each function below means the same in
+hardware as it does on unbounded integers.
+"""
+
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Mux, Value
+
+from rnnrtl.fixedpoint.format import Rounding
+
+
+def select(condition: Any, if_true: Any, if_false: Any) -> Any:
+    """Return `if_true` where `condition` holds, else `if_false`."""
+    if isinstance(condition, Value):
+        return Mux(condition, if_true, if_false)
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, if_true, if_false)
+    return if_true if condition else if_false
+
+
+def shift_right(x: Any, bits: int) -> Any:
+    """Return floor(x / 2**bits)."""
+    # A slice in Amaranth: `>>` would keep the upper bits that the shift has emptied.
+    return x.shift_right(bits) if isinstance(x, Value) else x >> bits
+
+
+def shift_left(x: Any, bits: int) -> Any:
+    """Return x * 2**bits."""
+    return x.shift_left(bits) if isinstance(x, Value) else x * (1 << bits)
+
+
+def low_bits(x: Any, bits: int) -> Any:
+    """Return x modulo 2**bits, from 0 up."""
+    return x[:bits] if isinstance(x, Value) else x & ((1 << bits) - 1)
+
+
+def wrap(x: Any, width: int) -> Any:
+    """Return the number that the low `width` bits of x stand for in two's complement."""
+    if isinstance(x, Value):
+        return (x[:width] if len(x) >= width else x).as_signed()
+    half = 1 << (width - 1)
+    return ((x + half) & ((1 << width) - 1)) - half
+
+
+def clamp(x: Any, lowest: int, highest: int) -> Any:
+    """Return the number of lowest..highest nearest to x."""
+    return select(x > highest, highest, select(x < lowest, lowest, x))
+
+
+def zero_outside(x: Any, lowest: int, highest: int) -> Any:
+    """Return x where it lies within lowest..highest, else 0."""
+    return select((x > highest) | (x < lowest), 0, x)
+
+
+def magnitude(x: Any, limit: int) -> Any:
+    """Return min(abs(x), limit); the comparison does not wait for the negation."""
+    return select((x > limit) | (x < -limit), limit, select(x < 0, -x, x))
+
+
+def maximum_zero(x: Any) -> Any:
+    """Return max(x, 0)."""
+    return select(x < 0, 0, x)
+
+
+def mirror(x: Any, y: Any, total: int) -> Any:
+    """Continue an odd or mirrored function: y for x >= 0, total - y for x < 0."""
+    return select(x < 0, total - y, y)
+
+
+def rounding_offset(rounding: Rounding, bits: int) -> int | None:
+    """Return the constant to add before dropping `bits` bits, or None where it depends on x."""
+    half = 1 << (bits - 1)
+    return {Rounding.RND: half, Rounding.RND_MIN_INF: half - 1, Rounding.TRN: 0}.get(rounding)
+
+
+def round_shift(x: Any, bits: int, rounding: Rounding) -> Any:
+    """Return x / 2**bits as an integer, rounded as `rounding` says; bits is at least 1."""
+    half = 1 << (bits - 1)
+    negative = select(x < 0, 1, 0)
+    offset: Any
+    match rounding:
+        case Rounding.RND_CONV:
+            offset = half - 1 + low_bits(shift_right(x, bits), 1)
+        case Rounding.RND_ZERO:
+            offset = half - 1 + negative
+        case Rounding.RND_INF:
+            offset = half - negative
+        case Rounding.TRN_ZERO:
+            offset = negative * ((1 << bits) - 1)
+        case _:
+            offset = rounding_offset(rounding, bits)
+    return shift_right(x + offset, bits)

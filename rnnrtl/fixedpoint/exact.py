@@ -1,0 +1,108 @@
+"""Exact integer arrays in NumPy: the fastest type that cannot overflow or round."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import InputError
+from rnnrtl.fixedpoint.arithmetic import clamp, wrap, zero_outside
+from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
+
+IntArray = NDArray[Any]  # int64, or object holding Python ints beyond
+
+INT64_BITS = 62  # below 63: intermediate sums of two in-range numbers still fit
+FLOAT64_BITS = 53
+
+
+def dtype_for(*bounds: int) -> type:
+    """Return int64 where numbers up to the bounds (and sums of two) fit in it, else object."""
+    return np.int64 if all(abs(b) < 1 << INT64_BITS for b in bounds) else object
+
+
+def matmul(x: IntArray, matrix: IntArray) -> IntArray:
+    """Return x @ matrix.T exactly; x (..., features), matrix (units, features).
+
+    Goes through float64 BLAS, which is exact, while no sum can reach 2**53.
+    """
+    if x.dtype == object or matrix.dtype == object:
+        return np.asarray(x.astype(object) @ matrix.T.astype(object))
+    peak = int(np.abs(x).max(initial=0))
+    weight = int(np.abs(matrix).sum(axis=1).max(initial=0))
+    if peak * weight < 1 << FLOAT64_BITS:
+        return np.asarray((x.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64))
+    if peak * weight < 1 << INT64_BITS:
+        return np.asarray(x @ matrix.T)
+    return np.asarray(x.astype(object) @ matrix.T.astype(object))
+
+
+def to_codes(values: Any, form: Format) -> IntArray:
+    """Bring real values into a format: codes as int64 (all formats of up to 64 bits fit).
+
+    Rounding and overflow follow the format, from the exact value of each float64.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"value {array[where]} at index {where} has no fixed-point code")
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(array, form.fraction_bits)
+    if np.abs(scaled).max(initial=0) < 1 << 52:
+        rounded: IntArray = _round(scaled, form.rounding).astype(np.int64)
+    else:  # float64 beyond 2**52 is an integer already, but int64 may not hold it
+        rounded = np.array(
+            [_big_code(v, form) for v in array.ravel()], dtype=object
+        ).reshape(array.shape)
+    return np.asarray(overflowed(rounded, form)).astype(np.int64)
+
+
+def _big_code(value: float, form: Format) -> int:
+    numerator, denominator = float(value).as_integer_ratio()
+    if form.fraction_bits >= 0:
+        numerator <<= form.fraction_bits
+    else:
+        denominator <<= -form.fraction_bits
+    bits = denominator.bit_length() - 1
+    from rnnrtl.fixedpoint.arithmetic import round_shift
+
+    return int(round_shift(numerator, bits, form.rounding)) if bits else numerator
+
+
+def _round(x: NDArray[np.float64], rounding: Rounding) -> NDArray[np.float64]:
+    """Round float64 numbers below 2**52 to integers; every step here is exact."""
+    floor = np.floor(x)
+    rest = x - floor
+    match rounding:
+        case Rounding.TRN:
+            up = np.zeros_like(rest, dtype=bool)
+        case Rounding.TRN_ZERO:
+            up = (rest > 0) & (x < 0)
+        case Rounding.RND:
+            up = rest >= 0.5
+        case Rounding.RND_MIN_INF:
+            up = rest > 0.5
+        case Rounding.RND_ZERO:
+            up = (rest > 0.5) | ((rest == 0.5) & (x < 0))
+        case Rounding.RND_INF:
+            up = (rest > 0.5) | ((rest == 0.5) & (x > 0))
+        case Rounding.RND_CONV:
+            up = (rest > 0.5) | ((rest == 0.5) & (floor % 2 == 1))
+    return np.asarray(floor + up)
+
+
+def overflowed(codes: Any, form: Format) -> Any:
+    """Bring integers of any size into the range of a format, by its overflow mode."""
+    match form.overflow:
+        case Overflow.WRAP:
+            if isinstance(codes, np.ndarray) and form.width > INT64_BITS:
+                codes = codes.astype(object)
+            return wrap(codes, form.width)
+        case Overflow.SAT_ZERO:
+            return zero_outside(codes, form.min_code, form.max_code)
+        case _:
+            return clamp(codes, form.min_code, form.max_code)
+
+
+def to_values(codes: IntArray, form: Format) -> NDArray[np.float64]:
+    """Return the real values of codes; exact for codes of up to 53 bits."""
+    return np.asarray(np.ldexp(codes.astype(np.float64), -form.fraction_bits))

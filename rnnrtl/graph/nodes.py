@@ -1,0 +1,417 @@
+"""The operations that a network is made of, on vectors of exact integers.
+
+A node is a vector of codes with a binary point and, for each lane, the exact range of what it can
+hold. Operations never round or overflow: only `Node.to` does, by nodes that say so. Each lane-wise
+operation is one line of arithmetic (`Node.arithmetic`) that NumPy runs and Amaranth elaborates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rnnrtl.fixedpoint import arithmetic
+from rnnrtl.fixedpoint.exact import IntArray, dtype_for
+from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
+from rnnrtl.lut.table import Rom, Table, address, build_table
+
+Self = TypeVar("Self", bound="Node")
+Bounds = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A vector of codes.
+
+    Members
+    -------
+    args : the nodes it is computed from
+    fraction_bits : a code c stands for c * 2**-fraction_bits
+    lowest, highest : exact range of every lane
+    name : what it is called in the Verilog, or "" for a step on the way to something named
+    """
+
+    args: "tuple[Node, ...]"
+    fraction_bits: int
+    lowest: Bounds
+    highest: Bounds
+    name: str = field(default="", kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """Number of lanes."""
+        return len(self.lowest)
+
+    @property
+    def dtype(self) -> type:
+        """NumPy type that holds every lane and the operands of what made it."""
+        return dtype_for(min(self.lowest), max(self.highest))
+
+    def arithmetic(self, *operands: Any) -> Any:
+        """Compute one lane (or whole arrays) from the same lane of each argument."""
+        raise NotImplementedError(type(self).__name__)
+
+    def named(self: Self, name: str) -> Self:
+        """Return this node under a name."""
+        return replace(self, name=name)
+
+    # -- exact operations ------------------------------------------------------------------------
+
+    def __add__(self, other: "Node") -> "Node":
+        a, b = aligned(self, other)
+        low = tuple(x + y for x, y in zip(a.lowest, b.lowest, strict=True))
+        high = tuple(x + y for x, y in zip(a.highest, b.highest, strict=True))
+        return Add((a, b), a.fraction_bits, low, high)
+
+    def __sub__(self, other: "Node") -> "Node":
+        a, b = aligned(self, other)
+        low = tuple(x - y for x, y in zip(a.lowest, b.highest, strict=True))
+        high = tuple(x - y for x, y in zip(a.highest, b.lowest, strict=True))
+        return Subtract((a, b), a.fraction_bits, low, high)
+
+    def __mul__(self, other: "Node") -> "Node":
+        corners = [
+            [x * y for x in (la, ha) for y in (lb, hb)]
+            for la, ha, lb, hb in zip(
+                self.lowest, self.highest, other.lowest, other.highest, strict=True
+            )
+        ]
+        return Multiply(
+            (self, other),
+            self.fraction_bits + other.fraction_bits,
+            tuple(map(min, corners)),
+            tuple(map(max, corners)),
+        )
+
+    def relu(self) -> "Node":
+        """Return max(x, 0)."""
+        high = tuple(max(h, 0) for h in self.highest)
+        low = tuple(max(x, 0) for x in self.lowest)
+        return Relu((self,), self.fraction_bits, low, high)
+
+    def within(self, lowest: Sequence[int], highest: Sequence[int]) -> "Node":
+        """State a range that is proved by more than its operands' ranges; nothing is computed."""
+        low = tuple(map(max, self.lowest, lowest))
+        high = tuple(map(min, self.highest, highest))
+        return Proved((self,), self.fraction_bits, low, high)
+
+    def last_step(self) -> "Node":
+        """Return the vector of a sequence's last step only."""
+        return LastStep((self,), self.fraction_bits, self.lowest, self.highest)
+
+    def blend(self, a: "Node", b: "Node") -> "Node":
+        """Return (1 - self) * a + self * b, this vector being a gate within 0..1."""
+        return blend(self, a, b)
+
+    # -- where rounding, overflow and tables are -------------------------------------------------
+
+    def to(self, form: Format) -> "Node":
+        """Bring the vector into a format: the only place where bits are lost."""
+        drop = self.fraction_bits - form.fraction_bits
+        x: Node = self
+        if drop < 0:
+            x = _map(ShiftLeft, x, form.fraction_bits, lambda v: v << -drop, bits=-drop)
+        elif drop > 0:
+            offset = arithmetic.rounding_offset(form.rounding, drop)
+            if offset is None:
+                x = _map(
+                    RoundShift,
+                    x,
+                    form.fraction_bits,
+                    lambda v: arithmetic.round_shift(v, drop, form.rounding),
+                    bits=drop,
+                    rounding=form.rounding,
+                )
+            else:
+                # A constant, so that it joins the sum that the vector may be.
+                if offset:
+                    x = x + constant([offset] * x.size, x.fraction_bits)
+                x = _map(ShiftRight, x, form.fraction_bits, lambda v: v >> drop, bits=drop)
+        return _overflow(x, form)
+
+    def lookup(self, function: str, output: Format, input_: Format) -> "Node":
+        """Apply a tabulated function to a vector already in format `input_`."""
+        return look_up(build_table(function, input_, output), self)
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Node):
+    """What a time step brings in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Node):
+    """The same codes always (lowest == highest)."""
+
+
+@dataclass(frozen=True, eq=False)
+class State(Node):
+    """A vector kept from one time step to the next; starts a sequence at `initial`."""
+
+    initial: Bounds = ()
+
+
+@dataclass(frozen=True, eq=False)
+class MatVec(Node):
+    """matrix @ x, exactly; matrix (units, features)."""
+
+    matrix: IntArray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Node):
+    def arithmetic(self, a: Any, b: Any) -> Any:
+        return a + b
+
+
+@dataclass(frozen=True, eq=False)
+class Subtract(Node):
+    def arithmetic(self, a: Any, b: Any) -> Any:
+        return a - b
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply(Node):
+    def arithmetic(self, a: Any, b: Any) -> Any:
+        return a * b
+
+
+@dataclass(frozen=True, eq=False)
+class Relu(Node):
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.maximum_zero(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Proved(Node):
+    """Its argument, with a narrower range that holds for a reason stated where it is made."""
+
+    def arithmetic(self, x: Any) -> Any:
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class LastStep(Node):
+    """Its argument at a sequence's last step; what follows happens once a sequence."""
+
+    def arithmetic(self, x: Any) -> Any:
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftLeft(Node):
+    """x * 2**bits."""
+
+    bits: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.shift_left(x, self.bits)
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftRight(Node):
+    """floor(x / 2**bits)."""
+
+    bits: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.shift_right(x, self.bits)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundShift(Node):
+    """x / 2**bits, rounded in a way that depends on x."""
+
+    bits: int = 1
+    rounding: Rounding = Rounding.RND_CONV
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.round_shift(x, self.bits, self.rounding)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded(Node):
+    """Base of the overflow modes: x brought into the codes of a format."""
+
+    form: Format = field(default_factory=lambda: Format(1, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Clamp(Bounded):
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.clamp(x, self.form.min_code, self.form.max_code)
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroOutside(Bounded):
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.zero_outside(x, self.form.min_code, self.form.max_code)
+
+
+@dataclass(frozen=True, eq=False)
+class Wrap(Bounded):
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.wrap(x, self.form.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Magnitude(Node):
+    """min(abs(x), limit): the first step of a table look-up."""
+
+    limit: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.magnitude(x, self.limit)
+
+
+@dataclass(frozen=True, eq=False)
+class RomRead(Node):
+    """One ROM of a table, read at a magnitude."""
+
+    rom: Rom = field(default_factory=lambda: Rom((0,), 0))
+    title: str = ""
+
+    def arithmetic(self, m: Any) -> Any:
+        return np.asarray(self.rom.codes, dtype=np.int64)[address(m, self.rom)]
+
+
+@dataclass(frozen=True, eq=False)
+class Mirror(Node):
+    """y where x >= 0, total - y where x < 0; arguments x, y."""
+
+    total: int = 0
+
+    def arithmetic(self, x: Any, y: Any) -> Any:
+        return arithmetic.mirror(x, y, self.total)
+
+
+def input_vector(size: int, form: Format, name: str = "x") -> Input:
+    """Return what each time step brings in: any code of the format."""
+    low, high = -(1 << (form.width - 1)), (1 << (form.width - 1)) - 1
+    return Input((), form.fraction_bits, (low,) * size, (high,) * size, name=name)
+
+
+def constant(codes: Sequence[int], fraction_bits: int) -> Constant:
+    """Return a constant vector."""
+    values = tuple(int(c) for c in codes)
+    return Constant((), fraction_bits, values, values)
+
+
+def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:
+    """Return matrix @ x for a matrix (units, features) of codes with its own binary point."""
+    w = matrix.astype(object)
+    low, high = np.array(x.lowest, dtype=object), np.array(x.highest, dtype=object)
+    positive, negative = np.maximum(w, 0), np.minimum(w, 0)
+    return MatVec(
+        (x,),
+        fraction_bits + x.fraction_bits,
+        tuple(int(v) for v in positive @ low + negative @ high),
+        tuple(int(v) for v in positive @ high + negative @ low),
+        matrix=matrix,
+    )
+
+
+def blend(z: Node, a: Node, b: Node) -> Node:
+    """Return (1 - z) * a + z * b for gates z within 0..1, with one product: a + z * (b - a).
+
+    The range is that of a and b together, since the result lies between them.
+    """
+    one = 1 << z.fraction_bits
+    if min(z.lowest) < 0 or max(z.highest) > one:
+        raise ValueError(f"blend needs a gate within 0..1, got {min(z.lowest)}..{max(z.highest)}")
+    total = a + z * (b - a)
+    a, b = aligned(a, b)
+    scale = 1 << (total.fraction_bits - a.fraction_bits)
+    return total.within(
+        [min(x, y) * scale for x, y in zip(a.lowest, b.lowest, strict=True)],
+        [max(x, y) * scale for x, y in zip(a.highest, b.highest, strict=True)],
+    )
+
+
+def look_up(table: Table, x: Node) -> Node:
+    """Return the nodes of a table look-up: magnitude, ROMs, their sum, and the mirrored half."""
+    if isinstance(x, Clamp) and table.limit <= min(x.form.max_code, -x.form.min_code):
+        # The magnitude saturates before the format does: one of the two is enough.
+        x = x.args[0]
+    high = tuple(
+        min(max(abs(a), abs(b)), table.limit) for a, b in zip(x.lowest, x.highest, strict=True)
+    )
+    m = Magnitude((x,), x.fraction_bits, (0,) * x.size, high, limit=table.limit)
+    fraction_bits = table.output.fraction_bits + table.guard_bits
+    total: Node | None = None
+    for part, rom in zip(("value", "offset"), table.roms, strict=False):
+        title = table.function.name if len(table.roms) == 1 else f"{table.function.name}_{part}"
+        read = RomRead(
+            (m,),
+            fraction_bits,
+            (min(rom.codes),) * x.size,
+            (max(rom.codes),) * x.size,
+            rom=rom,
+            title=title,
+        )
+        total = read if total is None else total + read
+    assert total is not None
+    if table.guard_bits:
+        total = _map(
+            ShiftRight,
+            total,
+            table.output.fraction_bits,
+            lambda v: v >> table.guard_bits,
+            bits=table.guard_bits,
+        )
+    # Every address was tried when the table was built.
+    y = total.within((table.lowest,) * x.size, (table.highest,) * x.size)
+    mirrored = [(table.total - table.highest, table.total - table.lowest)] * x.size
+    return Mirror(
+        (x, y),
+        y.fraction_bits,
+        tuple(min(a, m[0]) for a, m in zip(y.lowest, mirrored, strict=True)),
+        tuple(max(a, m[1]) for a, m in zip(y.highest, mirrored, strict=True)),
+        total=table.total,
+    )
+
+
+def aligned(a: Node, b: Node) -> tuple[Node, Node]:
+    """Return a and b with the finer of their binary points."""
+    fraction_bits = max(a.fraction_bits, b.fraction_bits)
+    return _refined(a, fraction_bits), _refined(b, fraction_bits)
+
+
+def _refined(x: Node, fraction_bits: int) -> Node:
+    bits = fraction_bits - x.fraction_bits
+    if bits == 0:
+        return x
+    if isinstance(x, Constant):
+        return constant([c << bits for c in x.lowest], fraction_bits)
+    return _map(ShiftLeft, x, fraction_bits, lambda v: v << bits, bits=bits)
+
+
+def _map(
+    kind: type[Any], x: Node, fraction_bits: int, rising: Callable[[int], int], **members: Any
+) -> Node:
+    """Return a node of a rising function of one argument, so that its range is that of the ends."""
+    node: Node = kind(
+        (x,),
+        fraction_bits,
+        tuple(rising(v) for v in x.lowest),
+        tuple(rising(v) for v in x.highest),
+        **members,
+    )
+    return node
+
+
+def _overflow(x: Node, form: Format) -> Node:
+    low, high = form.min_code, form.max_code
+    if min(x.lowest) >= low and max(x.highest) <= high:
+        return x
+    if form.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+        return _map(Clamp, x, x.fraction_bits, lambda v: min(max(v, low), high), form=form)
+    kind = Wrap if form.overflow is Overflow.WRAP else ZeroOutside
+    lows, highs = [], []
+    for a, b in zip(x.lowest, x.highest, strict=True):
+        fits = a >= low and b <= high
+        zero = form.overflow is Overflow.SAT_ZERO
+        lows.append(a if fits else max(low, min(a, 0)) if zero else low)
+        highs.append(b if fits else min(high, max(b, 0)) if zero else high)
+    return kind((x,), x.fraction_bits, tuple(lows), tuple(highs), form=form)

@@ -1,0 +1,92 @@
+"""The cells' equations on float64: what the network was trained to be."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl import cells
+from rnnrtl.errors import InputError
+from rnnrtl.lut.functions import FUNCTIONS
+from rnnrtl.network import Dense, FloatArray, Network
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """A batch of float64 vectors; formats are ignored. Implements `cells.numbers.Vector`."""
+
+    values: NDArray[np.float64]
+
+    def __add__(self, other: "Real") -> "Real":
+        return Real(self.values + other.values)
+
+    def __sub__(self, other: "Real") -> "Real":
+        return Real(self.values - other.values)
+
+    def __mul__(self, other: "Real") -> "Real":
+        return Real(self.values * other.values)
+
+    def to(self, form: Any) -> "Real":
+        return self
+
+    def lookup(self, function: str, output: Any, input_: Any) -> "Real":
+        return Real(FUNCTIONS[function].real(self.values))
+
+    def relu(self) -> "Real":
+        return Real(np.maximum(self.values, 0))
+
+    def blend(self, a: "Real", b: "Real") -> "Real":
+        return Real((1 - self.values) * a.values + self.values * b.values)
+
+    def named(self, name: str) -> "Real":
+        return self
+
+
+class RealNumbers:
+    """Weights as they were trained. Implements `cells.numbers.Numbers`."""
+
+    def constant(self, values: NDArray[np.float64], form: Any) -> Real:
+        return Real(np.asarray(values))
+
+    def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
+        return Real(np.asarray(x.values @ matrix.T))
+
+
+def checked_input(network: Network, x: object) -> FloatArray:
+    """Return x as float64 (batch, steps, features), or raise InputError."""
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"x is not an array of real numbers: {error}") from None
+    if array.ndim != 3 or array.shape[2] != network.features or array.shape[1] == 0:
+        raise InputError(
+            f"x has shape {array.shape}, expected (batch, steps, features) with "
+            f"{network.features} features and at least one step"
+        )
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"x is {array[where]} at index {where}: inputs must be finite")
+    return array
+
+
+def predict(network: Network, x: object) -> FloatArray:
+    """Run a network in float64; see `Network.predict`."""
+    value = checked_input(network, x)
+    numbers = RealNumbers()
+
+    def form(tensor: str) -> Any:
+        return None
+
+    for layer in network.layers:
+        if isinstance(layer, Dense):
+            value = cells.apply_dense(layer, Real(value), numbers, form).values
+            continue
+        zero = Real(np.zeros((value.shape[0], layer.units)))
+        state = dict.fromkeys(cells.states(layer), zero)
+        sequence = []
+        for t in range(value.shape[1]):
+            state = cells.step(layer, Real(value[:, t]), state, numbers, form)
+            sequence.append(state["h"].values)
+        value = np.stack(sequence, axis=1) if layer.return_sequences else sequence[-1]
+    return np.asarray(value)

@@ -1,0 +1,192 @@
+"""From a network and its precision to a graph of exact operations with proved ranges."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl import cells
+from rnnrtl.errors import PrecisionWarning
+from rnnrtl.fixedpoint.exact import to_codes
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.graph.nodes import Node, State, constant, input_vector, matvec
+from rnnrtl.network import Dense, Network, Recurrent
+
+_ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """The recurrence of one layer: each state vector and what it becomes."""
+
+    layer: str
+    states: tuple[tuple[State, Node], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One time step of a network, as nodes.
+
+    Members
+    -------
+    input, output : the vectors of a step and of the result
+    input_format, output_format : of the two
+    loops : the recurrent layers, in order
+    layer_of : node -> name of its layer
+    return_sequences : whether there is a result every step or one a sequence
+    """
+
+    input: Node
+    output: Node
+    input_format: Format
+    output_format: Format
+    loops: tuple[Loop, ...]
+    layer_of: Mapping[Node, str]
+    return_sequences: bool
+
+    def nodes(self) -> list[Node]:
+        """Return every node, arguments before what uses them."""
+        ends = [following for loop in self.loops for _, following in loop.states]
+        return list(_topological([self.input, *ends, self.output]))
+
+
+class Traced:
+    """Weights as constants of a graph. Implements `cells.numbers.Numbers`."""
+
+    def constant(self, values: NDArray[np.float64], form: Format) -> Node:
+        return constant(_weight_codes(values, form).tolist(), form.fraction_bits)
+
+    def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
+        return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
+
+
+def trace(network: Network, precision: Precision) -> Graph:
+    """Return the graph of one time step of `network` in the formats of `precision`."""
+    precision.check(layer.name for layer in network.layers)
+    input_format = precision.format("", "input")
+    x: Node = input_vector(network.features, input_format)
+    source, output_format = x, input_format
+    loops: list[Loop] = []
+    layer_of: dict[Node, str] = {x: ""}
+    for layer in network.layers:
+
+        def form(tensor: str, name: str = layer.name) -> Format:
+            return precision.format(name, tensor)
+
+        _check_weights(layer, form)
+        if isinstance(layer, Dense):
+            x = cells.apply_dense(layer, x, Traced(), form)
+            output_format = form("output")
+        else:
+            loop = _loop(layer, x, form)
+            loops.append(loop)
+            x = next(following for state, following in loop.states if state.name == "h")
+            output_format = form("hidden")
+        states = [following for loop in loops[-1:] for _, following in loop.states]
+        for node in _topological([*states, x]):
+            layer_of.setdefault(node, layer.name)
+        if isinstance(layer, Recurrent) and not layer.return_sequences:
+            x = x.last_step()
+            layer_of[x] = layer.name
+    return Graph(
+        source, x, input_format, output_format, tuple(loops), layer_of, network.return_sequences
+    )
+
+
+def _loop(layer: Recurrent, x: Node, form: cells.dense.Formats) -> Loop:
+    """Trace a step of a recurrent layer with state ranges that hold at every step.
+
+    The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
+    growing (an LSTM's cell state) the format bounds them, since every state ends in `.to(format)`;
+    a last pass then narrows what the others follow from.
+    """
+    formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
+    zero = (0,) * layer.units
+    ranges = dict.fromkeys(formats, (zero, zero))
+
+    def traced() -> Loop:
+        states = {
+            name: State((), f.fraction_bits, *ranges[name], name=name, initial=zero)
+            for name, f in formats.items()
+        }
+        following = cells.step(layer, x, states, Traced(), form)
+        return Loop(layer.name, tuple((states[name], following[name]) for name in formats))
+
+    def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        return {
+            state.name: (
+                tuple(min(v, 0) for v in following.lowest),
+                tuple(max(v, 0) for v in following.highest),
+            )
+            for state, following in loop.states
+        }
+
+    for ascent in range(_ASCENTS + len(formats) + 1):
+        loop = traced()
+        found = reached(loop)
+        grown = {
+            name: (
+                tuple(map(min, found[name][0], ranges[name][0])),
+                tuple(map(max, found[name][1], ranges[name][1])),
+            )
+            for name in formats
+        }
+        if grown == ranges:
+            break
+        for name, f in formats.items():
+            if ascent >= _ASCENTS and grown[name] != ranges[name]:
+                half = 1 << (f.width - 1)
+                grown[name] = ((-half,) * layer.units, (half - 1,) * layer.units)
+        ranges = grown
+    ranges = reached(loop)
+    return traced()
+
+
+def _check_weights(layer: Recurrent | Dense, form: cells.dense.Formats) -> None:
+    """Warn of weights that a format cannot hold."""
+    tensors: dict[str, list[NDArray[np.float64]]]
+    if isinstance(layer, Dense):
+        tensors = {"kernel": [layer.kernel], "bias": [layer.bias]}
+    else:
+        gates = layer.gates.values()
+        tensors = {
+            "kernel": [g.kernel for g in gates],
+            "recurrent_kernel": [g.recurrent_kernel for g in gates],
+            "bias": [g.bias + g.recurrent_bias for g in gates],
+        }
+    for tensor, arrays in tensors.items():
+        f = form(tensor)
+        values = np.concatenate([a.ravel() for a in arrays])
+        low, high = f.min_code * f.lsb, f.max_code * f.lsb
+        out = int(((values < low - f.lsb / 2) | (values > high + f.lsb / 2)).sum())
+        if out:
+            what = "wrap" if f.overflow.name == "WRAP" else "saturate"
+            warnings.warn(
+                f"{out} of {values.size} weights of {layer.name}.{tensor} {what} in {f}: they "
+                f"span {values.min():.4g} to {values.max():.4g}, it {low:.4g} to {high:.4g}",
+                PrecisionWarning,
+                stacklevel=2,
+            )
+
+
+def _weight_codes(values: NDArray[np.float64], form: Format) -> NDArray[np.int64]:
+    codes: NDArray[np.int64] = to_codes(values, form)
+    return codes
+
+
+def _topological(ends: list[Node]) -> Iterator[Node]:
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(end, False) for end in reversed(ends)]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done:
+            continue
+        if expanded:
+            done.add(node)
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in reversed(node.args))
