@@ -1,1 +1,137 @@
-"""Readers of trained networks: one module a source."""
+"""Readers of trained networks: one module a source, and `load`, which picks it."""
+
+import sys
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
+from rnnrtl.frontends import activations as act
+from rnnrtl.frontends.arrays import read_arrays
+from rnnrtl.frontends.module import read_module
+from rnnrtl.frontends.names import module_name
+from rnnrtl.frontends.npz import read_npz, save
+from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
+from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
+from rnnrtl.frontends.values import as_count, as_text, flatten, grouped
+from rnnrtl.network import Network
+
+__all__ = ["load", "save"]
+
+_ADVICE = {
+    ".safetensors": "load the tensors in layer order into a dict and pass that",
+    ".h5": "pass a dict of its arrays, or save that with numpy.savez",
+    ".keras": "pass a dict of its arrays, or save that with numpy.savez",
+    ".onnx": "pass the PyTorch module or a dict of its arrays",
+    ".pkl": "pickles run code when they are read; save arrays with numpy.savez",
+    ".npy": "one array makes no network; save all of them with numpy.savez",
+}
+
+
+def load(
+    source: object,
+    *,
+    steps: int | None = None,
+    activations: Mapping[str, str] | None = None,
+) -> Network:
+    """Read a trained network.
+
+    Parameters
+    ----------
+    source
+        A path to an ``.npz`` or to a ``.pt``/``.pth`` (state dict, read with weights_only=True);
+        a dict of arrays with Keras' or PyTorch's parameter names (see `rnnrtl.frontends.arrays`
+        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network.
+    steps
+        Time steps of a sequence, in place of what the source says.
+    activations
+        Layer name -> "linear", "relu", "sigmoid" or "tanh", in place of what the source says. A
+        state dict says none, so it needs those between its Linear layers: {"head.0": "relu"}.
+
+    Raises
+    ------
+    ModelError
+        Files or weights that make no network: missing, damaged, misshapen, not finite.
+    UnsupportedError
+        Formats, layers and options that rnnrtl does not read.
+    """
+    named = act.by_layer(activations)
+    if isinstance(source, str | PathLike):
+        network = _from_path(Path(source), named)
+    elif isinstance(source, Network):
+        network = source.replace(layers=act.apply(source.layers, named))
+    elif isinstance(source, Mapping):
+        network = _from_mapping(unwrapped(source), named, name="network")
+    elif _is_module(source):
+        name = module_name(type(source).__name__)
+        network = read_module(source, named).replace(name=name)
+    else:
+        kind = f"{type(source).__module__}.{type(source).__qualname__}"
+        if kind.startswith(("keras.", "tensorflow.")):
+            raise UnsupportedError(f"{kind} is not read yet: pass a dict of its arrays")
+        raise ModelError(
+            f"cannot load a network from {kind}: pass a path, a dict of arrays, a torch.nn.Module "
+            "or a Network"
+        )
+    return network if steps is None else network.replace(steps=steps)
+
+
+def _is_module(source: object) -> bool:
+    """Recognise a torch.nn.Module; without torch in the process there is none."""
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
+    try:
+        if not path.exists():
+            raise ModelError(f"{path}: no such file")
+        if not path.is_file():
+            raise ModelError(f"{path} is a directory or a device, not a file of weights")
+        with path.open("rb"):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ModelError(f"{str(path)!r} cannot be read: {error}") from None
+    name = module_name(path.stem)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return _from_mapping(read_npz(path), activations, name=name, where=f"{path}: ")
+    if suffix in (".pt", ".pth"):
+        content = read_checkpoint(path)
+        if isinstance(content, Mapping):
+            return _from_mapping(content, activations, name=name, where=f"{path}: ")
+        return _from_stored_module(path, content, activations, name)
+    advice = f": {_ADVICE[suffix]}" if suffix in _ADVICE else ""
+    raise UnsupportedError(
+        f"{path}: files of type {suffix or 'unknown'} are not read, only .npz, .pt and .pth{advice}"
+    )
+
+
+def _from_mapping(
+    source: Mapping[Any, Any], activations: Mapping[str, str], *, name: str, where: str = ""
+) -> Network:
+    """Read a dict; its parameter names say whose form it has."""
+    try:
+        flat = flatten(source)
+        name = module_name(as_text(flat.pop("name"), "name")) if "name" in flat else name
+        steps = as_count(flat.pop("steps"), "steps") if "steps" in flat else None
+        groups = grouped(flat)
+        if any(is_state_dict(parameters) for parameters in groups.values()):
+            layers = read_state_dict(groups, activations)
+        else:
+            layers = act.apply(read_arrays(groups), activations)
+        return Network(layers, steps, name=name)
+    except RnnrtlError as error:
+        raise type(error)(f"{where}{error}") from None
+
+
+def _from_stored_module(
+    path: Path, module: Any, activations: Mapping[str, str], name: str
+) -> Network:
+    try:
+        return read_module(module, activations).replace(name=name)
+    except RnnrtlError as error:
+        raise type(error)(f"{path}: {error}") from None
+    except Exception as error:  # a module put together by a damaged file lacks anything
+        raise ModelError(f"{path}: the module in it is damaged: {error}") from None

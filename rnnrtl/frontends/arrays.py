@@ -1,0 +1,152 @@
+"""Read a dict of arrays with Keras' parameter names, rnnrtl's own form.
+
+Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer has
+
+    kernel            (features, gates*units)   gates i f c o (LSTM), z r h (GRU)
+    recurrent_kernel  (units, gates*units)      4 gates make an LSTM, 3 a GRU
+    bias              (gates*units,) or (2, gates*units): input and recurrent bias; zero if absent
+    return_sequences  bool; by default only the layers before another recurrent one do
+    reset_after       bool, GRU only; by default what the bias says, as in Keras: two rows are
+                      reset_after, one is reset before
+
+and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
+ones `recurrent_activation` too. Beside the layers stand `name` and `steps` of the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnrtl.errors import ModelError
+from rnnrtl.frontends.gates import KERAS_ORDER, cell_of, split
+from rnnrtl.frontends.names import identifier
+from rnnrtl.frontends.values import as_array, as_flag, as_text
+from rnnrtl.network import GRU, LSTM, Dense, FloatArray, Layer
+
+_WEIGHTS = ("kernel", "recurrent_kernel", "bias")
+_DENSE_KEYS = ("kernel", "bias", "activation")
+_RECURRENT_KEYS = (
+    *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
+)  # fmt: skip
+
+
+def _key(layer: str, parameter: str) -> str:
+    return f"{layer}/{parameter}" if layer else parameter
+
+
+def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]:
+    """Build the layers from parameters grouped by layer (see the module for their shapes).
+
+    Raises ModelError or UnsupportedError naming the key that is missing, unknown or misshapen.
+    """
+    recurrent = [layer for layer, parameters in groups.items() if _is_recurrent(layer, parameters)]
+    return tuple(
+        _recurrent(layer, parameters, before_another=layer != recurrent[-1])
+        if layer in recurrent
+        else _dense(layer, parameters)
+        for layer, parameters in groups.items()
+    )
+
+
+def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:
+    """Tell recurrent layers from dense ones, and report those that are neither."""
+    for parameter in parameters:
+        if parameter not in _RECURRENT_KEYS:
+            raise ModelError(
+                f"unknown key {_key(layer, parameter)!r}: a layer has {', '.join(_RECURRENT_KEYS)}"
+            )
+    if "kernel" not in parameters:
+        raise ModelError(f"layer {layer!r} has no {_key(layer, 'kernel')!r}")
+    if "recurrent_kernel" in parameters:
+        return True
+    # Half an LSTM must not pass for a dense layer.
+    extra = [parameter for parameter in parameters if parameter not in _DENSE_KEYS]
+    if extra or any(word in layer.lower() for word in ("lstm", "gru")):
+        raise ModelError(
+            f"layer {layer!r} has no {_key(layer, 'recurrent_kernel')!r}"
+            + (f", but {_key(layer, extra[0])!r}" if extra else ", but is named a recurrent one")
+        )
+    return False
+
+
+def _dense(layer: str, parameters: Mapping[str, object]) -> Dense:
+    kernel = as_array(parameters["kernel"], _key(layer, "kernel"), (None, None))
+    units = kernel.shape[1]
+    bias = np.zeros(units)
+    if "bias" in parameters:
+        bias = as_array(parameters["bias"], _key(layer, "bias"), (units,))
+    activation = "linear"
+    if "activation" in parameters:
+        activation = as_text(parameters["activation"], _key(layer, "activation"))
+    return Dense(identifier(layer, fallback="dense"), kernel.T, bias, activation)
+
+
+@dataclass(frozen=True)
+class _Biases:
+    """The two biases of a recurrent layer, and how many of them the source has."""
+
+    bias: FloatArray
+    recurrent_bias: FloatArray
+    rows: int
+
+
+def _biases(layer: str, parameters: Mapping[str, object], columns: int) -> _Biases:
+    if "bias" not in parameters:
+        return _Biases(np.zeros(columns), np.zeros(columns), 0)
+    key = _key(layer, "bias")
+    bias = as_array(parameters["bias"], key)
+    if bias.shape == (columns,):
+        return _Biases(bias, np.zeros(columns), 1)
+    if bias.shape == (2, columns):
+        return _Biases(bias[0], bias[1], 2)
+    raise ModelError(f"{key!r} has shape {bias.shape}, expected ({columns},) or (2, {columns})")
+
+
+def _recurrent(layer: str, parameters: Mapping[str, object], *, before_another: bool) -> LSTM | GRU:
+    key = _key(layer, "recurrent_kernel")
+    recurrent = as_array(parameters["recurrent_kernel"], key, (None, None))
+    units, columns = recurrent.shape
+    cell = cell_of(columns, units, key)
+    kernel = as_array(parameters["kernel"], _key(layer, "kernel"), (None, columns))
+    biases = _biases(layer, parameters, columns)
+    gates = split(KERAS_ORDER[cell], kernel.T, recurrent.T, biases.bias, biases.recurrent_bias)
+    sequences = before_another
+    if "return_sequences" in parameters:
+        name = _key(layer, "return_sequences")
+        sequences = as_flag(parameters["return_sequences"], name)
+    words = {
+        word: as_text(parameters[word], _key(layer, word))
+        for word in ("activation", "recurrent_activation")
+        if word in parameters
+    }
+    if cell is LSTM:
+        if "reset_after" in parameters:
+            raise ModelError(f"{_key(layer, 'reset_after')!r} is for a GRU, but this is an LSTM")
+        return LSTM(identifier(layer, fallback="lstm"), gates, sequences, **words)
+    return GRU(
+        identifier(layer, fallback="gru"),
+        gates,
+        sequences,
+        **words,
+        reset_after=_reset_after(layer, parameters, biases.rows),
+    )
+
+
+def _reset_after(layer: str, parameters: Mapping[str, object], bias_rows: int) -> bool:
+    """Return what the source says, or what the rows of its bias say."""
+    key = _key(layer, "reset_after")
+    if "reset_after" in parameters:
+        given = as_flag(parameters["reset_after"], key)
+        if given and bias_rows == 1:
+            raise ModelError(
+                f"{key!r} is True, but {_key(layer, 'bias')!r} has one row: reset_after needs "
+                "two, the bias of the input and the one inside the reset"
+            )
+        return given
+    if bias_rows == 0:
+        raise ModelError(
+            f"{key!r} is missing: without a bias nothing says whether the reset gate is applied "
+            "before (False) or after (True) the recurrent product"
+        )
+    return bias_rows == 2

@@ -1,0 +1,56 @@
+"""Gates by name: every framework stacks them in its own order, and says so only by position."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.network import GRU, LSTM, FloatArray, Gate
+
+Cell = type[LSTM] | type[GRU]
+
+# Keras calls the candidates c and h, PyTorch g and n. Sources: keras/src/layers/rnn/{lstm,gru}.py
+# (the splits in `call`) and the `Variables` of torch.nn.LSTM and torch.nn.GRU.
+KERAS_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "f", "g", "o"), GRU: ("z", "r", "n")}
+PYTORCH_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "f", "g", "o"), GRU: ("r", "z", "n")}
+
+
+def cell_of(rows: int, units: int, key: str) -> Cell:
+    """Tell LSTM from GRU by the number of gates in the recurrent weights at `key`."""
+    if rows == 4 * units:
+        return LSTM
+    if rows == 3 * units:
+        return GRU
+    if rows == units:
+        raise UnsupportedError(
+            f"{key!r} is that of a plain RNN (one gate for {units} units): "
+            "only LSTM and GRU are supported"
+        )
+    raise ModelError(
+        f"{key!r} has {rows} gate rows for {units} units: an LSTM has {4 * units}, "
+        f"a GRU {3 * units}"
+    )
+
+
+def split(
+    order: Sequence[str],
+    kernel: FloatArray,
+    recurrent_kernel: FloatArray,
+    bias: FloatArray,
+    recurrent_bias: FloatArray,
+) -> dict[str, Gate]:
+    """Cut stacked weights into named gates.
+
+    kernel is (gates*units, features), recurrent_kernel (gates*units, units), the biases
+    (gates*units,), with the gates one after the other in `order`.
+    """
+    count = len(order)
+    parts = zip(
+        order,
+        np.split(kernel, count),
+        np.split(recurrent_kernel, count),
+        np.split(bias, count),
+        np.split(recurrent_bias, count),
+        strict=True,
+    )
+    return {name: Gate(*weights) for name, *weights in parts}

@@ -1,0 +1,184 @@
+"""Read a live torch.nn.Module: its layers in order, then a trial run that proves the reading.
+
+What `forward` does cannot be read from the layers. So a float64 copy of the module runs on random
+sequences, and its outputs must be those of the network that was read.
+"""
+
+import copy
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends import activations as act
+from rnnrtl.frontends.state_dict import read_group, with_sequences
+from rnnrtl.network import Dense, FloatArray, Layer, Network
+
+_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_TRANSPARENT = ("Identity", "Dropout")  # in evaluation
+
+# The trial: enough sequences, from small to saturating, to tell any two activations apart.
+# Batch and steps differ, so that the order of the axes cannot be mistaken.
+_BATCH, _STEPS = 64, 5
+# Relative to the largest output: rounding in float64; in float32, if float64 cannot be run.
+_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+
+
+def read_module(module: Any, activations: Mapping[str, str]) -> Network:
+    """Build the network of a module; the module itself is left as it is.
+
+    `activations` (layer -> activation) says those that `forward` calls as functions.
+    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, ReLU, Sigmoid, Tanh,
+    Identity and Dropout, ModelError where the trial run gives other outputs.
+    """
+    torch: Any = importlib.import_module("torch")  # imported already, or there were no module
+    layers = act.apply(_layers(torch, module), activations)
+    try:
+        network = Network(with_sequences(layers, last=True))
+    except ModelError as error:
+        raise ModelError(f"{error} (layers are read in the order of registration)") from None
+    sequences = _trial(torch, module, network)
+    return network.replace(layers=with_sequences(network.layers, last=sequences))
+
+
+def _layers(torch: Any, module: Any) -> list[Layer]:
+    layers: list[Layer] = []
+    activated = True  # whether an activation can follow no more
+    batch_first: bool | None = None
+    for name, leaf in _leaves(module):
+        where = f"{name!r} ({type(leaf).__name__})" if name else type(leaf).__name__
+        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU):
+            if batch_first not in (None, leaf.batch_first):
+                raise UnsupportedError(f"{where}: batch_first differs from the layers before it")
+            batch_first = leaf.batch_first
+            layers += read_group(name, leaf.state_dict())
+            activated = True
+        elif isinstance(leaf, torch.nn.Linear):
+            layers += read_group(name, leaf.state_dict())
+            activated = False
+        elif (activation := _activation(torch, leaf)) is not None:
+            if activated:
+                raise UnsupportedError(f"{where} does not follow a Linear: only there it can stand")
+            last = layers.pop()
+            layers += act.apply([last], {last.name: activation})
+            activated = True
+        elif not _passes(torch, leaf):
+            raise UnsupportedError(
+                f"{where} is not supported, only LSTM, GRU, Linear, "
+                f"{', '.join((*_ACTIVATIONS, *_TRANSPARENT))}"
+            )
+    return layers
+
+
+def _activation(torch: Any, leaf: Any) -> str | None:
+    for name, activation in _ACTIVATIONS.items():
+        if isinstance(leaf, getattr(torch.nn, name)):
+            return activation
+    return None
+
+
+def _passes(torch: Any, leaf: Any) -> bool:
+    """Tell whether a module passes its input on.
+
+    A class of the user's own without weights may select the last step or transpose: that cannot be
+    read, but the trial run judges it.
+    """
+    if any(isinstance(leaf, getattr(torch.nn, name)) for name in _TRANSPARENT):
+        return True
+    return not type(leaf).__module__.startswith("torch.") and not leaf.state_dict()
+
+
+def _leaves(module: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the modules without children, in order; one used twice comes twice."""
+    for name, child in module.named_modules(remove_duplicate=False):
+        if next(child.children(), None) is None:
+            yield name, child
+            continue
+        own = next(iter(child.named_parameters(recurse=False)), None)
+        if own is not None:
+            key = f"{name}.{own[0]}" if name else own[0]
+            raise UnsupportedError(f"{key!r} is a parameter outside the layers that are supported")
+
+
+def _sequences(features: int) -> FloatArray:
+    """Return the input of the trial, (batch, steps, features), exact in float32 too."""
+    rng = np.random.default_rng(0)
+    scale = np.geomspace(0.1, 10, _BATCH)[:, None, None]
+    x = rng.standard_normal((_BATCH, _STEPS, features)) * scale
+    return x.astype(np.float32).astype(np.float64)
+
+
+def _trial(torch: Any, module: Any, network: Network) -> bool:
+    """Run the module; return whether it gives every step (True) or the last state (False)."""
+    x = _sequences(network.features)
+    every = network.predict(x)
+    batch_first = all(
+        leaf.batch_first
+        for _, leaf in _leaves(module)
+        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU)
+    )
+    difference, failure = np.inf, ""
+    for dtype, tolerance in _TOLERANCE.items():
+        try:
+            # The copy takes the conversions, so the user's module keeps its type and its mode.
+            twin = copy.deepcopy(module).to(device="cpu", dtype=getattr(torch, dtype)).eval()
+        except Exception as error:  # the user's code, which may raise anything
+            raise ModelError(f"{type(module).__name__} cannot be copied: {_line(error)}") from None
+        # A forward may transpose on its own, so the other order of the axes is tried too.
+        for batched in (batch_first, not batch_first):
+            try:
+                y = _run(torch, twin, x if batched else x.swapaxes(0, 1), dtype)
+            except Exception as error:
+                failure = failure or _line(error)
+                continue
+            for sequences, candidate, expected in _readings(y, every):
+                gap = float(np.abs(candidate - expected).max()) / max(1.0, np.abs(expected).max())
+                difference = min(difference, gap if np.isfinite(gap) else np.inf)
+                if gap <= tolerance and (
+                    sequences or not all(isinstance(layer, Dense) for layer in network.layers)
+                ):
+                    return sequences
+        if not failure:
+            break  # it ran, and it disagreed
+    kind = type(module).__name__
+    if np.isinf(difference) and failure:
+        raise ModelError(
+            f"{kind} fails on an input of shape ({_BATCH}, {_STEPS}, {network.features}): {failure}"
+        )
+    names = ", ".join(layer.name for layer in network.layers)
+    raise ModelError(
+        f"the forward of {kind} does something else than its layers in order ({names}): outputs "
+        + ("of another shape" if np.isinf(difference) else f"differ by {difference:.2g}")
+        + '; say activations that it calls as functions: activations={"'
+        + network.layers[-1].name
+        + '": "sigmoid"}'
+    )
+
+
+def _run(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:
+    """Run the copy; the first of several outputs counts, as in torch.nn.LSTM."""
+    # forward may draw random numbers: the user's generator is put back afterwards.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        y = twin(torch.from_numpy(x.copy()).to(getattr(torch, dtype)))
+    while isinstance(y, tuple | list):
+        y = y[0]
+    result: FloatArray = y.to(torch.float64).numpy()
+    return result
+
+
+def _readings(y: FloatArray, every: FloatArray) -> Iterator[tuple[bool, FloatArray, FloatArray]]:
+    """Yield (every step?, output, expected) for each way in which `y` has the right size."""
+    batch, steps, outputs = every.shape
+    if y.size == every.size:
+        yield True, y.reshape(every.shape), every
+        yield True, y.reshape(steps, batch, outputs).swapaxes(0, 1), every
+    elif y.size == every[:, -1].size:
+        yield False, y.reshape(batch, outputs), every[:, -1]
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

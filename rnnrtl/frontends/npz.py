@@ -1,0 +1,151 @@
+"""Read and write .npz files of weights, with NumPy's own format and no pickles.
+
+A file is untrusted: the sizes that the zip directory and each array's header declare are checked
+before anything of that size is allocated.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ModelError, OutputError
+from rnnrtl.frontends.gates import KERAS_ORDER
+from rnnrtl.frontends.values import LIMIT_BYTES
+from rnnrtl.network import GRU, LSTM, Dense, FloatArray, Network
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the file by key, in the order in which they were written.
+
+    Raises ModelError for a file that is damaged, too large, or that holds Python objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check_sizes(path, members)
+            arrays = {}
+            for member in members:
+                key = member.filename.removesuffix(".npy")
+                if key in arrays:
+                    raise ModelError(f"{path}: {key!r} is in the file twice")
+                with archive.open(member) as stream:
+                    arrays[key] = _read_array(path, key, stream, member.file_size)  # type: ignore[arg-type]
+            return arrays
+    except ModelError:
+        raise
+    # zipfile, zlib and NumPy raise a dozen different errors over damaged files.
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ModelError(f"{path} cannot be read as .npz: {text}") from None
+
+
+def check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Raise ModelError where a zip file unpacks to more than any network weighs."""
+    size = sum(member.file_size for member in members)
+    if size > LIMIT_BYTES:
+        raise ModelError(
+            f"{path} unpacks to {size} bytes, more than the {LIMIT_BYTES >> 20} MiB that are read"
+        )
+
+
+def _read_array(path: Path, key: str, stream: BinaryIO, size: int) -> NDArray[Any]:
+    """Read one array of `size` bytes with its header."""
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(stream)
+    else:  # 3.0 is for records with field names beyond Latin-1
+        raise ModelError(f"{path}: {key!r} has .npy version {version}, no plain array has that")
+    if dtype.hasobject:
+        raise ModelError(f"{path}: {key!r} holds Python objects (a pickle), which are not read")
+    # Python's integers do not overflow over a hostile shape.
+    declared = dtype.itemsize
+    for length in shape:
+        declared *= length
+    rest = size - stream.tell()
+    if declared != rest or any(length < 0 for length in shape):
+        raise ModelError(
+            f"{path}: {key!r} declares shape {shape} of {dtype}, {declared} bytes, "
+            f"but {rest} bytes follow"
+        )
+    stream.seek(0)
+    array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
+    return array
+
+
+def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the network as the flat dict that `load` takes; see `rnnrtl.frontends.arrays`."""
+    arrays: dict[str, NDArray[Any]] = {"name": np.array(network.name)}
+    if network.steps is not None:
+        arrays["steps"] = np.array(network.steps, np.int64)
+    for layer in network.layers:
+        for parameter, value in (
+            _dense(layer) if isinstance(layer, Dense) else _cell(layer)
+        ).items():
+            arrays[f"{layer.name}/{parameter}"] = value
+    return arrays
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write the network to an .npz file that `load` reads back to the same values.
+
+    Equal networks give equal files. Weights are float32 where that keeps every value exactly,
+    else float64. Raises OutputError where the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise OutputError(f"{path}: weights are saved as .npz, name the file so")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, array in to_arrays(network).items():
+            member = io.BytesIO()
+            npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape))
+            # The fixed date of a new ZipInfo, not the time of writing.
+            info = zipfile.ZipInfo(f"{key}.npy")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    try:
+        path.write_bytes(buffer.getvalue())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _compact(array: FloatArray) -> NDArray[Any]:
+    single = array.astype(np.float32)
+    return single if np.array_equal(single.astype(np.float64), array) else array
+
+
+def _dense(layer: Dense) -> dict[str, NDArray[Any]]:
+    return {
+        "kernel": _compact(layer.kernel.T),
+        "bias": _compact(layer.bias),
+        "activation": np.array(layer.activation),
+    }
+
+
+def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
+    gates = [layer.gates[name] for name in KERAS_ORDER[type(layer)]]
+    # Always two rows: one would lose the recurrent bias of PyTorch's layers.
+    bias = np.stack(
+        [
+            np.concatenate([gate.bias for gate in gates]),
+            np.concatenate([gate.recurrent_bias for gate in gates]),
+        ]
+    )
+    arrays: dict[str, NDArray[Any]] = {
+        "kernel": _compact(np.concatenate([gate.kernel for gate in gates]).T),
+        "recurrent_kernel": _compact(np.concatenate([gate.recurrent_kernel for gate in gates]).T),
+        "bias": _compact(bias),
+        "activation": np.array(layer.activation),
+        "recurrent_activation": np.array(layer.recurrent_activation),
+        "return_sequences": np.array(layer.return_sequences),
+    }
+    if isinstance(layer, GRU):
+        arrays["reset_after"] = np.array(layer.reset_after)
+    return arrays
