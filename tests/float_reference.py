@@ -1,0 +1,97 @@
+"""The textbook equations in float64, independent of rnnrtl: nothing of the package is imported.
+
+Weights are dicts of gates by name, in the orientation of the equations: kernel[gate] is
+(units, features), recurrent[gate] (units, units), bias[gate] (units,). x is (batch, steps,
+features); a recurrent layer gives (batch, steps, units), every hidden state, from a zero state.
+
+Sources: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000 (LSTM);
+Cho et al. 2014, arXiv:1406.1078 (GRU, reset before); cuDNN, Keras and PyTorch (GRU, reset after).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Gates = Mapping[str, Array]
+
+
+def sigmoid(x: Array) -> Array:
+    # In terms of tanh: exp would overflow for large negative x.
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def lstm(
+    x: Array, kernel: Gates, recurrent: Gates, bias: Gates, recurrent_bias: Gates | None = None
+) -> Array:
+    """Return h of each step for gates i, f, g, o.
+
+    i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c').
+    """
+    batch, steps, _ = x.shape
+    units = kernel["i"].shape[0]
+    h = np.zeros((batch, units))
+    c = np.zeros((batch, units))
+    outputs = np.empty((batch, steps, units))
+    for step in range(steps):
+        total = {}
+        for gate in ("i", "f", "g", "o"):
+            total[gate] = x[:, step] @ kernel[gate].T + h @ recurrent[gate].T + bias[gate]
+            if recurrent_bias is not None:
+                total[gate] = total[gate] + recurrent_bias[gate]
+        input_gate = sigmoid(total["i"])
+        forget_gate = sigmoid(total["f"])
+        candidate = np.tanh(total["g"])
+        output_gate = sigmoid(total["o"])
+        c = forget_gate * c + input_gate * candidate
+        h = output_gate * np.tanh(c)
+        outputs[:, step] = h
+    return outputs
+
+
+def gru(
+    x: Array,
+    kernel: Gates,
+    recurrent: Gates,
+    bias: Gates,
+    recurrent_bias: Gates | None = None,
+    *,
+    reset_after: bool,
+) -> Array:
+    """Return h of each step for gates z, r, n.
+
+    z, r = sigmoid(W x + b + U h + d); n = tanh(W x + b + r (U h + d)) with reset_after, else
+    tanh(W x + b + U (r h) + d); h' = z h + (1 - z) n.
+    """
+    batch, steps, _ = x.shape
+    units = kernel["z"].shape[0]
+    inner = recurrent_bias or {gate: np.zeros(units) for gate in ("z", "r", "n")}
+    h = np.zeros((batch, units))
+    outputs = np.empty((batch, steps, units))
+    for step in range(steps):
+        now = x[:, step]
+        update = sigmoid(now @ kernel["z"].T + bias["z"] + h @ recurrent["z"].T + inner["z"])
+        reset = sigmoid(now @ kernel["r"].T + bias["r"] + h @ recurrent["r"].T + inner["r"])
+        if reset_after:
+            memory = reset * (h @ recurrent["n"].T + inner["n"])
+        else:
+            memory = (reset * h) @ recurrent["n"].T + inner["n"]
+        candidate = np.tanh(now @ kernel["n"].T + bias["n"] + memory)
+        h = update * h + (1.0 - update) * candidate
+        outputs[:, step] = h
+    return outputs
+
+
+def dense(x: Array, kernel: Array, bias: Array, activation: str = "linear") -> Array:
+    """Return activation(W x + b) over the last axis; kernel is (units, features)."""
+    y = x @ kernel.T + bias
+    if activation == "linear":
+        return y
+    if activation == "relu":
+        return np.maximum(y, 0.0)
+    if activation == "sigmoid":
+        return sigmoid(y)
+    if activation == "tanh":
+        return np.tanh(y)
+    raise ValueError(f"no such activation: {activation!r}")
