@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rnnrtl.errors import ModelError, UnsupportedError  # noqa: E402
+from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load, save  # noqa: E402
 from rnnrtl.network import GRU, LSTM  # noqa: E402
 from tests.frontend_models import FEATURES, UNITS  # noqa: E402
@@ -106,6 +106,25 @@ def test_truncated_file(tmp_path: Path, keep: float, zipped: bool) -> None:
     with pytest.raises(ModelError, match=r"model\.pt") as caught:
         load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_file(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(nn.GRU(3, 4).state_dict(), path, _use_new_zipfile_serialization=zipped)
+    good = path.read_bytes()
+    rng = np.random.default_rng(3)
+    errors = []
+    for _ in range(200):
+        damaged = bytearray(good)
+        damaged[rng.integers(len(good))] = int(rng.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            load(path)  # torch checks no sums: a changed weight is read as it is
+        except RnnrtlError as error:
+            errors.append(str(error))
+    assert errors
+    assert all("model.pt" in error and "\n" not in error for error in errors)
 
 
 @pytest.mark.parametrize(

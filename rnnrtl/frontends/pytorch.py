@@ -63,9 +63,9 @@ def _check_file(path: Path) -> None:
     """Raise for sizes and kinds of file that are never to reach torch."""
     if path.stat().st_size > LIMIT_BYTES:
         raise ModelError(f"{path} is larger than the {LIMIT_BYTES >> 20} MiB that are read")
-    if not zipfile.is_zipfile(path):
-        return  # the format before torch 1.6, or a damaged file: torch.load says which
     try:
+        if not zipfile.is_zipfile(path):
+            return  # the format before torch 1.6, or a damaged file: torch.load says which
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -81,12 +81,12 @@ def _check_file(path: Path) -> None:
 def _refused(path: Path, error: Exception) -> RnnrtlError:
     """Say in one line why torch.load did not read the file."""
     text = str(error)
-    match = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", text) or re.search(
+    match = re.search(r"Unsupported (?:global: GLOBAL|class) ((?:\w+\.)+\w+)", text) or re.search(
         r"(?:GLOBAL|global|class) ((?:\w+\.)+\w+)", text
     )
     if match:
         return ModelError(
-            f"{path} runs {match[1].strip('`.')} when it is unpickled, which is refused: save "
+            f"{path} runs {match[1]} when it is unpickled, which is refused: save "
             "module.state_dict() instead of the module, or pass the module itself to load()"
         )
     reason = text.rsplit("WeightsUnpickler error:", 1)[-1].strip().splitlines()
