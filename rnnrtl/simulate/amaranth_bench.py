@@ -1,0 +1,189 @@
+"""Run a core in Amaranth's own simulator, with the checks that the cocotb testbench does.
+
+It is a second, independent bench: it shares no code with `sim/`, so that a mistake in one of them
+shows as a difference between the simulators.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import ClockDomain, Module, Period
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from rnnrtl.hardware.stream import StreamFormat
+from rnnrtl.simulate.amaranth_bus import Bus
+from rnnrtl.simulate.measurement import (
+    RESET_ROUNDS,
+    STALL_SEQUENCES,
+    Measurement,
+    Progress,
+    back_to_back_sequences,
+    check_vectors,
+)
+
+
+def run_amaranth(
+    component: wiring.Component,
+    input: StreamFormat,  # noqa: A002 - the stream's name
+    output: StreamFormat,
+    return_sequences: bool,
+    codes: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    *,
+    stalls: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+    stall_sequences: int | None = None,
+    reset_rounds: int = RESET_ROUNDS,
+    watchdog_cycles: int = 20_000,
+) -> Measurement:
+    """Simulate a component and measure it: alone, back to back, under random stalls, and reset.
+
+    `component` has members named like the ports, `s_axis_tdata` to `m_axis_tlast`, and is clocked
+    by the domain `sync`. The other parameters, the result and the errors are those of
+    `run_verilog`; wrong bits do not raise.
+    """
+    check_vectors(codes, expected, input, output, return_sequences)
+    batch, steps = codes.shape[:2]
+    top = Module()
+    top.domains.sync = domain = ClockDomain("sync")
+    top.submodules.core = component
+    beats = steps if return_sequences else 1
+    bus = Bus(component, domain, beats, output, watchdog_cycles)
+    packed = [
+        int.from_bytes(beat, "little") for beat in input.pack(codes).reshape(batch * steps, -1)
+    ]
+    frames = [packed[k : k + steps] for k in range(0, batch * steps, steps)]
+    phases = _Phases(bus, frames, progress)
+    back_to_back = back_to_back_sequences(batch, steps)
+    stalled = (min(batch, STALL_SEQUENCES) if stall_sequences is None else stall_sequences) * stalls
+    phases.total = 1 + back_to_back + stalled + reset_rounds
+
+    async def testbench(context: Any) -> None:
+        bus.context = context
+        await phases.measure_latency()
+        await phases.measure_interval(back_to_back)
+        await phases.stall(stalled, random.Random(f"{seed} stalls"))
+        await phases.reset(reset_rounds, random.Random(f"{seed} reset"))
+
+    simulator = Simulator(top)
+    simulator.add_clock(Period(ns=10))
+    simulator.add_testbench(testbench)
+    start = time.monotonic()
+    simulator.run()
+    return Measurement(
+        codes=np.stack(phases.observed).reshape(expected.shape),
+        latency_cycles=phases.latency_cycles,
+        initiation_interval=phases.initiation_interval,
+        cycles=bus.cycle,
+        seconds=time.monotonic() - start,
+    )
+
+
+class _Phases:
+    """The four measurements, in order."""
+
+    def __init__(self, bus: Bus, frames: list[list[int]], progress: Progress | None) -> None:
+        self.total = 0
+        self.latency_cycles = 0
+        self.initiation_interval = 0
+        self.observed: list[NDArray[np.int64]] = []
+        self._bus = bus
+        self._frames = frames
+        self._progress = progress
+        self._done = 0
+
+    async def measure_latency(self) -> None:
+        """Run one sequence on an idle core."""
+        bus = self._bus
+        await self._begin("latency")
+        bus.offer(self._frames[0])
+        self.observed.append(await self._receive())
+        self.latency_cycles = bus.delivered[-1] - bus.accepted[0]
+        await bus.quiet(self.latency_cycles + 8)
+
+    async def measure_interval(self, count: int) -> None:
+        """Run all sequences without a gap."""
+        bus = self._bus
+        await self._begin("back to back")
+        for number in range(count):
+            bus.offer(self._frames[number % len(self._frames)])
+        for number in range(count):
+            codes = await self._receive()
+            if 0 < number < len(self._frames):
+                self.observed.append(codes)
+            else:
+                self._same(number % len(self._frames), codes, "when more sequences follow it")
+        await bus.quiet(64)
+        # The core may take the first sequences faster, until its input buffers are full.
+        first_beats = bus.accepted[:: len(self._frames[0])]
+        spacings = np.diff(first_beats)[-max(2, (count - 1) // 2) :]
+        if np.any(spacings != spacings[-1]):
+            bus.fail(
+                f"the initiation interval varies from {spacings.min()} to {spacings.max()} cycles"
+            )
+        self.initiation_interval = int(spacings[-1])
+
+    async def stall(self, count: int, source: random.Random) -> None:
+        """Run sequences under random stalls on both sides."""
+        bus = self._bus
+        await self._begin("stalls")
+        interval = self.initiation_interval
+        bus.source_pause = _stalls(source, interval // len(self._frames[0]))
+        bus.sink_pause = _stalls(source, interval)
+        indices = [k % len(self._frames) for k in range(count)]
+        for index in indices:
+            bus.offer(self._frames[index])
+        for index in indices:
+            self._same(index, await self._receive(), "under random stalls")
+        bus.source_pause = bus.sink_pause = repeat(False)
+        await bus.quiet(64)
+
+    async def reset(self, rounds: int, source: random.Random) -> None:
+        """Reset at random moments; the next sequence must be clean."""
+        bus, frames = self._bus, self._frames
+        await self._begin("reset")
+        for number in range(rounds):
+            # Every other time the output waits for ready when the reset comes.
+            bus.sink_pause = repeat(number % 2 == 1)
+            for _ in range(2):
+                bus.offer(source.choice(frames))
+            # In turn while the input comes in, and at any time of the two sequences.
+            end = len(frames[0]) if number % 4 == 0 else 2 * self.latency_cycles
+            for _ in range(source.randint(1, end)):
+                await bus.edge()
+            await bus.reset()
+            bus.sink_pause = repeat(False)
+            index = source.randrange(len(frames))
+            bus.offer(frames[index])
+            self._same(index, await self._receive(), "after a reset")
+            await bus.quiet(self.latency_cycles // 2 + 8)
+
+    async def _begin(self, phase: str) -> None:
+        self._bus.phase = phase
+        await self._bus.reset()
+
+    async def _receive(self) -> NDArray[np.int64]:
+        codes = await self._bus.receive()
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self.total)
+        return codes
+
+    def _same(self, index: int, codes: NDArray[np.int64], why: str) -> None:
+        if not np.array_equal(codes, self.observed[index]):
+            self._bus.fail(f"sequence {index} gives other bits {why}")
+
+
+def _stalls(source: random.Random, long: int) -> Iterator[bool]:
+    """Yield, cycle by cycle, whether to pause: often for one, now and then for long."""
+    while True:
+        length = source.randint(1, 4 * max(1, long)) if source.random() < 0.1 else 1
+        yield from repeat(True, length)
+        yield from repeat(False, source.choice((1, 2, 3, 8, max(1, long))))

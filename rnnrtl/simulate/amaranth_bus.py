@@ -1,0 +1,162 @@
+"""Source, sink and monitor of an AXI4-Stream core, for Amaranth's simulator."""
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any, NoReturn
+
+import numpy as np
+from amaranth.hdl import ClockDomain
+from numpy.typing import NDArray
+
+from rnnrtl.errors import VerificationError
+from rnnrtl.hardware.stream import StreamFormat
+
+
+class Bus:
+    """Source, sink and monitor in one: everything that happens at a clock edge.
+
+    A beat that waits for ready must stay as it is, and something must move. What the source drives
+    while its beat is not valid is random. Amaranth's simulator knows no X.
+
+    Attributes
+    ----------
+    context
+        Of the testbench; set when it starts.
+    phase : str
+        What the errors say is being done.
+    cycle : int
+        Clock edges so far.
+    accepted, delivered : list of int
+        The cycles of the input and output beats since the last reset.
+    source_pause, sink_pause : iterators of bool
+        Whether to pause, cycle by cycle.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        domain: ClockDomain,
+        beats: int,
+        output: StreamFormat,
+        watchdog_cycles: int,
+    ) -> None:
+        self.context: Any = None
+        self.phase = ""
+        self.cycle = 0
+        self.queue: deque[tuple[int, bool]] = deque()
+        self.accepted: list[int] = []
+        self.delivered: list[int] = []
+        self.frames: deque[NDArray[np.int64]] = deque()
+        self.source_pause: Iterator[bool] = repeat(False)
+        self.sink_pause: Iterator[bool] = repeat(False)
+        self._core = component
+        self._domain = domain
+        self._beats = beats
+        self._output = output
+        self._watchdog_cycles = watchdog_cycles
+        self._junk = random.Random(0)
+        self._offering = False
+        self._ready = False
+        self._waiting: tuple[int, int] | None = None
+        self._collected: list[int] = []
+
+    def fail(self, message: str) -> NoReturn:
+        """End the simulation with an error."""
+        raise VerificationError(f"amaranth, {self.phase}: {message}")
+
+    def offer(self, frame: list[int]) -> None:
+        """Queue one sequence."""
+        last = len(frame) - 1
+        self.queue.extend((beat, k == last) for k, beat in enumerate(frame))
+
+    async def receive(self) -> NDArray[np.int64]:
+        """Wait for the output of one sequence: codes (beats, lanes)."""
+        moved, idle = (-1, -1), 0
+        while not self.frames:
+            await self.edge()
+            counts = (len(self.accepted), len(self.delivered))
+            # A sink that pauses holds the core up: that is no hang.
+            idle = idle + 1 if counts == moved and self._waiting is None else 0
+            moved = counts
+            if idle > self._watchdog_cycles:
+                self.fail(
+                    f"no beat for {self._watchdog_cycles} cycles, after {counts[0]} input and "
+                    f"{counts[1]} output beats: the core hangs or has lost a beat"
+                )
+        return self.frames.popleft()
+
+    async def quiet(self, cycles: int) -> None:
+        """Check that the core gives nothing more in so many cycles."""
+        count = len(self.delivered)
+        for _ in range(cycles):
+            await self.edge()
+        if len(self.delivered) != count or self._waiting is not None:
+            self.fail("an output beat came that belongs to no sequence")
+
+    async def reset(self) -> None:
+        """Reset the core at once, and forget everything that is under way."""
+        self.queue.clear()
+        self.context.set(self._core.s_axis_tvalid, 0)
+        self.context.set(self._core.m_axis_tready, 0)
+        self.context.set(self._domain.rst, 1)
+        for _ in range(2):
+            await self.context.tick()
+            self.cycle += 1
+        self.context.set(self._domain.rst, 0)
+        self._offering = self._ready = False
+        self._waiting = None
+        for record in (self.frames, self.accepted, self.delivered, self._collected):
+            record.clear()
+
+    async def edge(self) -> None:
+        """Let one clock edge pass: check and record what it transfers, then drive the next."""
+        core, context = self._core, self.context
+        _, _, ready, valid, data, last = await context.tick().sample(
+            core.s_axis_tready, core.m_axis_tvalid, core.m_axis_tdata, core.m_axis_tlast
+        )
+        self.cycle += 1
+        if self._offering and ready:
+            self.accepted.append(self.cycle)
+            self._offering = False
+        if valid:
+            if self._waiting not in (None, (data, last)):
+                self.fail("m_axis_tdata or m_axis_tlast changed while the beat waited for tready")
+            self._waiting = None if self._ready else (data, last)
+            if self._ready:
+                self._deliver(data, last)
+        elif self._waiting is not None:
+            self.fail("m_axis_tvalid fell before the beat was taken")
+
+        if not self._offering:
+            self._offering = bool(self.queue) and not next(self.source_pause)
+            context.set(core.s_axis_tvalid, self._offering)
+            # What is not valid must not matter.
+            beat, end = (
+                self.queue.popleft()
+                if self._offering
+                else (self._junk.getrandbits(len(core.s_axis_tdata)), self._junk.getrandbits(1))
+            )
+            context.set(core.s_axis_tdata, beat)
+            context.set(core.s_axis_tlast, end)
+        self._ready = not next(self.sink_pause)
+        context.set(core.m_axis_tready, self._ready)
+
+    def _deliver(self, data: int, last: int) -> None:
+        self.delivered.append(self.cycle)
+        self._collected.append(data)
+        if last != (len(self._collected) == self._beats):
+            self.fail(
+                f"tlast is {last} in output beat {len(self._collected)} of {self._beats} "
+                "of a sequence"
+            )
+        if last:
+            size = self._output.beat_bytes
+            raw = b"".join(beat.to_bytes(size, "little") for beat in self._collected)
+            beats = np.frombuffer(raw, np.uint8).reshape(self._beats, size)
+            try:
+                self.frames.append(self._output.unpack(beats))
+            except VerificationError as error:
+                self.fail(str(error))
+            self._collected.clear()

@@ -1,0 +1,97 @@
+"""What is simulated, and what a simulation measures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import InputError
+from rnnrtl.hardware.stream import StreamFormat
+
+#: Called with the number of sequences done and of all.
+Progress = Callable[[int, int], None]
+
+#: Sequences under random stalls, unless the caller wants another number.
+STALL_SEQUENCES = 50
+
+#: Resets at random moments.
+RESET_ROUNDS = 6
+
+#: At least so many sequences, and so many beats, are offered back to back to find the steady state.
+STEADY_SEQUENCES = 4
+STEADY_BEATS = 32
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A core in Verilog.
+
+    Attributes
+    ----------
+    verilog : str
+        The text of the file.
+    top : str
+        Name of the top module, which has the AXI4-Stream ports.
+    input, output : StreamFormat
+        How codes are packed on either side.
+    return_sequences : bool
+        One output beat a step instead of one a sequence.
+    """
+
+    verilog: str
+    top: str
+    input: StreamFormat
+    output: StreamFormat
+    return_sequences: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a simulation gave.
+
+    Attributes
+    ----------
+    codes : array of int64
+        The output at full speed, (batch, outputs) or (batch, steps, outputs). Nobody has compared
+        it with the reference.
+    latency_cycles : int
+        Clock edges from the one that accepts the first input beat of a sequence to the one at which
+        its last output beat is valid, on an idle core.
+    initiation_interval : int
+        Edges between the first input beats of two sequences offered back to back, in steady state.
+    cycles : int
+        Clock edges simulated in all.
+    seconds : float
+        Wall-clock time of the simulation, without building the model.
+    """
+
+    codes: NDArray[np.int64]
+    latency_cycles: int
+    initiation_interval: int
+    cycles: int
+    seconds: float
+
+
+def check_vectors(
+    codes: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    source: StreamFormat,
+    sink: StreamFormat,
+    return_sequences: bool,
+) -> None:
+    """Raise `InputError` unless the vectors have the shapes of the streams, and a sequence."""
+    if codes.ndim != 3 or 0 in codes.shape or codes.shape[2] != source.lanes:
+        raise InputError(
+            f"input codes must have shape (batch, steps, {source.lanes}) with at least one "
+            f"sequence and one step, not {codes.shape}"
+        )
+    batch, steps = codes.shape[:2]
+    shape = (batch, steps, sink.lanes) if return_sequences else (batch, sink.lanes)
+    if expected.shape != shape:
+        raise InputError(f"expected codes must have shape {shape}, not {expected.shape}")
+
+
+def back_to_back_sequences(batch: int, steps: int) -> int:
+    """Return how many sequences to offer back to back, repeating the batch if it is too small."""
+    return max(batch, STEADY_SEQUENCES, -(-STEADY_BEATS // steps))

@@ -1,0 +1,175 @@
+"""Run a core's Verilog in Icarus or Verilator, through the cocotb testbench."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ToolError, VerificationError
+from rnnrtl.simulate.measurement import RESET_ROUNDS, Hardware, Measurement, Progress
+from rnnrtl.simulate.process import run
+from rnnrtl.simulate.testbench import write_testbench
+from rnnrtl.simulate.verilator import find_verilator
+
+Simulator = Literal["icarus", "verilator"]
+
+#: The exit status of `sim/run.py` when the model could not be built.
+_BUILD_FAILED = 3
+
+#: Of the caller's environment, what would change how cocotb or make run.
+_FOREIGN = re.compile(r"COCOTB_|GPI_|PYGPI_|MAKE|MFLAGS$|PYTEST_|WAVES$|GUI$|VERILATOR_ROOT$")
+
+
+def run_verilog(
+    hardware: Hardware,
+    codes: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    *,
+    simulator: Simulator,
+    stalls: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+    directory: Path | None = None,
+    stall_sequences: int | None = None,
+    reset_rounds: int = RESET_ROUNDS,
+    latency_cycles: int | None = None,
+    initiation_interval: int | None = None,
+    watchdog_cycles: int | None = None,
+) -> Measurement:
+    """Simulate a core and measure it: alone, back to back, under random stalls, and reset.
+
+    Parameters
+    ----------
+    codes, expected : arrays of int64
+        Input (batch, steps, features), and the reference's output. Wrong bits do not raise: the
+        measurement carries what the hardware gave, and the caller compares.
+    simulator : "icarus" or "verilator"
+        Icarus knows X and Z and is slow; Verilator knows 0 and 1 and has to compile the model.
+    progress : callable, optional
+        Called with the sequences done and all sequences.
+    directory : Path, optional
+        Where to leave everything, logs included; by default a folder that is removed.
+
+    The other parameters are those of `write_testbench`.
+
+    Raises
+    ------
+    VerificationError
+        X or Z on the bus, a broken bus rule, a hang, bits that change under stalls or after a
+        reset, an interval that varies, or cycles other than the predicted ones.
+    ToolError
+        The simulator is missing, or cannot build the model.
+    """
+    environment = _environment(simulator)
+    with contextlib.ExitStack() as stack:
+        if directory is None:
+            temporary = tempfile.TemporaryDirectory(prefix="rnnrtl-", ignore_cleanup_errors=True)
+            directory = Path(stack.enter_context(temporary))
+        write_testbench(
+            directory,
+            hardware,
+            codes,
+            expected,
+            stalls=stalls,
+            seed=seed,
+            stall_sequences=stall_sequences,
+            reset_rounds=reset_rounds,
+            latency_cycles=latency_cycles,
+            initiation_interval=initiation_interval,
+            watchdog_cycles=watchdog_cycles,
+        )
+        output = directory / "results" / simulator
+        # Results of an earlier run in the same folder must not pass for this one's.
+        shutil.rmtree(output, ignore_errors=True)
+        watch = _watcher(output / "progress", progress) if progress else None
+        log = directory / f"{simulator}.log"
+        command = [sys.executable, str(Path("sim") / "run.py"), simulator]
+        status = run(command, directory=directory, environment=environment, log=log, watch=watch)
+        if watch:
+            watch()
+        if status == _BUILD_FAILED:
+            raise ToolError(
+                f"{simulator} cannot build {hardware.top}: {_error_line(output / 'build.log')}"
+            )
+        return _measurement(output, log, status, simulator, expected.shape)
+
+
+def _environment(simulator: Simulator) -> dict[str, str]:
+    """Return the environment for the testbench; `ToolError` where the simulator is missing."""
+    if simulator == "verilator":
+        environment = find_verilator().environment()
+        root = environment.get("VERILATOR_ROOT")
+    elif simulator == "icarus":
+        for program in ("iverilog", "vvp"):
+            if shutil.which(program) is None:
+                raise ToolError(
+                    f"Icarus Verilog is not installed: there is no `{program}` on the PATH; "
+                    "on Debian or Ubuntu `apt-get install iverilog`"
+                )
+        environment, root = dict(os.environ), None
+    else:
+        raise ToolError(f'simulator must be "icarus" or "verilator", not {simulator!r}')
+    kept = {name: value for name, value in environment.items() if not _FOREIGN.match(name)}
+    return kept | ({"VERILATOR_ROOT": root} if root else {})
+
+
+def _watcher(path: Path, progress: Progress) -> Callable[[], None]:
+    """Return a function that reports the progress file at `path` when it has changed."""
+    last = (0, 0)
+
+    def watch() -> None:
+        nonlocal last
+        # The testbench may be writing it at this moment; the next look will do.
+        with contextlib.suppress(OSError, ValueError):
+            done, total = map(int, path.read_text().split())
+            if (done, total) != last:
+                last = (done, total)
+                progress(done, total)
+
+    return watch
+
+
+def _measurement(
+    output: Path, log: Path, status: int, simulator: Simulator, shape: tuple[int, ...]
+) -> Measurement:
+    try:
+        results: dict[str, Any] = json.loads((output / "results.json").read_text())
+    except (OSError, ValueError) as error:
+        lines = [_error_line(path) for path in (output / "simulation.log", log) if path.is_file()]
+        raise ToolError(f"{simulator} gave no results: {' / '.join(lines)}") from error
+    failures = results["failures"]
+    for failure in failures:
+        if failure["kind"] != "bits":
+            phase = failure["phase"].replace("_", " ")
+            raise VerificationError(f"{simulator}, {phase}: {failure['message']}")
+    if status != 0 and not failures:
+        raise ToolError(f"{simulator} failed: {_error_line(output / 'simulation.log')}")
+    observed: NDArray[np.int64] = np.load(output / "observed.npy", allow_pickle=False)
+    return Measurement(
+        codes=observed.reshape(shape),
+        latency_cycles=results["latency_cycles"],
+        initiation_interval=results["initiation_interval"],
+        cycles=results["cycles"],
+        seconds=results["seconds"],
+    )
+
+
+def _error_line(log: Path) -> str:
+    """Return the line of a log that says what went wrong: the first error, or the last line."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    except OSError:
+        return "it left no log"
+    lines = [line for line in lines if line]
+    # Python's tracebacks end with the error; compilers begin with it.
+    errors = [line for line in lines if re.search(r"\berror\b|\w+Error:", line, re.IGNORECASE)]
+    return (errors or lines[-1:] or ["its log is empty"])[0][:500]

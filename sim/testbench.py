@@ -1,0 +1,175 @@
+"""The tests: latency, back to back, random stalls, and reset at random moments.
+
+The plusarg `+manifest=FILE` names the manifest; the vectors lie beside it, and the results go to
+the working directory.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from numpy.typing import NDArray
+
+from .bus import BusError, Harness
+from .vectors import Manifest, Results, Vectors
+
+
+class Phase:
+    """One test on a freshly reset core, with what it reads and writes."""
+
+    def __init__(self, dut: Any, name: str) -> None:
+        path = Path(str(cocotb.plusargs["manifest"]))
+        self.manifest = Manifest.load(path)
+        self.results = Results(Path.cwd(), self.manifest.total)
+        blocked = self.results.blocking_failure
+        if blocked is not None:
+            raise BusError(f"not run, because an earlier test failed: {blocked}")
+        self.vectors = Vectors(path.parent, self.manifest)
+        self.selected = name in self.manifest.phases
+        # Every phase has its own numbers, whichever others run.
+        self.random = random.Random(f"{self.manifest.seed} {name}")
+        self.core = Harness(dut, self.manifest, self.results, name)
+        self._name = name
+
+    def same_as_before(self, index: int, codes: NDArray[np.int64], why: str) -> None:
+        """Check that sequence `index` gives the bits that it gave at full speed."""
+        before = self.results.observed()
+        reference = self.vectors.expected if before is None else before
+        if not np.array_equal(codes, reference[index]):
+            self.core.fail("state", f"sequence {index} gives other bits {why}")
+
+    def check_bits(self, observed: NDArray[np.int64]) -> None:
+        """Check bits against the reference; count and show what is wrong."""
+        wrong = np.argwhere(observed != self.vectors.expected[: len(observed)])
+        if len(wrong):
+            index = tuple(wrong[0])
+            self.core.fail(
+                "bits",
+                f"{len(wrong)} of {observed.size} output codes are wrong, the first in sequence "
+                f"{index[0]}, beat {index[1]}, lane {index[2]}: {observed[index]} instead of "
+                f"{self.vectors.expected[index]}",
+            )
+
+    def check_schedule(self, name: str, measured: int, predicted: int | None) -> None:
+        """Check a measured number of cycles against the schedule's, where it is known."""
+        if predicted is not None and measured != predicted:
+            self.core.fail(
+                "schedule", f"{name} is {measured} cycles, the schedule says {predicted}"
+            )
+
+
+@cocotb.test()
+async def latency(dut: Any) -> None:
+    """One sequence on an idle core: cycles from its first input beat to its last output beat."""
+    phase = Phase(dut, "latency")
+    if not phase.selected:
+        return
+    core = phase.core
+    await core.start()
+    core.offer(phase.vectors.frame(0))
+    codes = await core.receive()
+    measured = core.delivered[-1] - core.accepted[0]
+    await core.quiet(measured + 8)
+    phase.results.save_observed(codes[np.newaxis])
+    core.finish(latency_cycles=measured)
+    phase.check_schedule("the latency", measured, phase.manifest.latency_cycles)
+    phase.check_bits(codes[np.newaxis])
+
+
+@cocotb.test()
+async def back_to_back(dut: Any) -> None:
+    """All sequences without a gap: their bits, and the initiation interval in steady state."""
+    phase = Phase(dut, "back_to_back")
+    if not phase.selected:
+        return
+    core, manifest = phase.core, phase.manifest
+    await core.start()
+    count = manifest.back_to_back_sequences
+    for number in range(count):
+        core.offer(phase.vectors.frame(number % manifest.sequences))
+    observed = np.empty((manifest.sequences, *phase.vectors.expected.shape[1:]), np.int64)
+    for number in range(count):
+        codes = await core.receive()
+        if number < manifest.sequences:
+            observed[number] = codes
+        elif not np.array_equal(codes, observed[number % manifest.sequences]):
+            core.fail("state", f"sequence {number % manifest.sequences} gives other bits again")
+    first_beats = core.accepted[:: manifest.steps]
+    await core.quiet(64)
+    alone = phase.results.observed()
+    phase.results.save_observed(observed)
+    if alone is not None and not np.array_equal(alone[0], observed[0]):
+        core.fail("state", "sequence 0 gives other bits when more sequences follow it")
+    # The core may take the first sequences faster, until its input buffers are full.
+    spacings = np.diff(first_beats)[-max(2, (count - 1) // 2) :]
+    if np.any(spacings != spacings[-1]):
+        core.fail(
+            "schedule",
+            f"the initiation interval varies from {spacings.min()} to {spacings.max()} cycles",
+        )
+    interval = int(spacings[-1])
+    core.finish(initiation_interval=interval)
+    phase.check_schedule("the initiation interval", interval, manifest.initiation_interval)
+    phase.check_bits(observed)
+
+
+@cocotb.test()
+async def stalls(dut: Any) -> None:
+    """Random stalls on both sides change no bit."""
+    phase = Phase(dut, "stalls")
+    if not phase.selected:
+        return
+    core = phase.core
+    await core.start()
+    interval = phase.results.values.get("initiation_interval") or phase.manifest.steps
+    core.source.set_pause_generator(_stalls(phase.random, interval // phase.manifest.steps))
+    core.sink.set_pause_generator(_stalls(phase.random, interval))
+    indices = [k % phase.manifest.sequences for k in range(phase.manifest.stall_sequences)]
+    for index in indices:
+        core.offer(phase.vectors.frame(index))
+    for index in indices:
+        phase.same_as_before(index, await core.receive(), "under random stalls")
+    core.source.clear_pause_generator()
+    core.sink.clear_pause_generator()
+    await core.quiet(64)
+    core.finish()
+
+
+@cocotb.test()
+async def reset(dut: Any) -> None:
+    """Reset at a random moment leaves nothing behind: the next sequence is clean."""
+    phase = Phase(dut, "reset")
+    if not phase.selected:
+        return
+    core, manifest = phase.core, phase.manifest
+    await core.start()
+    latency_cycles = phase.results.values.get("latency_cycles") or 4 * manifest.steps
+    for number in range(manifest.reset_rounds):
+        # Every other time the output waits for ready when the reset comes.
+        core.sink.pause = number % 2 == 1
+        for _ in range(2):
+            core.offer(phase.vectors.frame(phase.random.randrange(manifest.sequences)))
+        # In turn while the input comes in, and at any time up to the end of the second sequence.
+        last = manifest.steps if number % 4 == 0 else 2 * latency_cycles
+        for _ in range(phase.random.randint(1, last)):
+            await core.next_cycle()
+        await core.reset()
+        core.sink.pause = False
+        index = phase.random.randrange(manifest.sequences)
+        core.offer(phase.vectors.frame(index))
+        phase.same_as_before(index, await core.receive(), "after a reset")
+        await core.quiet(latency_cycles // 2 + 8)
+    core.finish()
+
+
+def _stalls(source: random.Random, long: int) -> Iterator[bool]:
+    """Yield, cycle by cycle, whether to pause: often for one, now and then for long."""
+    while True:
+        length = source.randint(1, 4 * max(1, long)) if source.random() < 0.1 else 1
+        for _ in range(length):
+            yield True
+        for _ in range(source.choice((1, 2, 3, 8, max(1, long)))):
+            yield False

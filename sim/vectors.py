@@ -1,0 +1,193 @@
+"""The files of the testbench: manifest and vectors that it reads, results that it writes."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: At least so many sequences, and so many beats, are offered back to back to find the steady state.
+STEADY_SEQUENCES = 4
+STEADY_BEATS = 32
+
+#: Seconds between two notes of progress.
+_PROGRESS_PERIOD = 0.2
+
+
+@dataclass(frozen=True)
+class Side:
+    """One stream: `lanes` codes of `width` bits a beat, each sign-extended to `lane_bits`."""
+
+    lanes: int
+    width: int
+    lane_bits: int
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of one beat."""
+        return self.lanes * self.lane_bits // 8
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The integer that one lane holds."""
+        return np.dtype(f"<i{self.lane_bits // 8}")
+
+    def pack(self, codes: NDArray[np.int64]) -> bytes:
+        """Return the bytes of the beats that carry `codes` (..., lanes)."""
+        return codes.astype(self.dtype).tobytes()
+
+    def unpack(self, data: bytes) -> NDArray[np.int64]:
+        """Return the codes (beats, lanes) in `data`; `ValueError` where an upper bit is no sign."""
+        codes = np.frombuffer(data, self.dtype).reshape(-1, self.lanes).astype(np.int64)
+        bound = 1 << (self.width - 1)
+        for beat, lane in np.argwhere((codes < -bound) | (codes > bound - 1))[:1]:
+            value = int(codes[beat, lane]) % (1 << self.lane_bits)
+            raise ValueError(
+                f"lane {lane} is {value:#x}, not a {self.width}-bit code "
+                f"sign-extended to {self.lane_bits} bits"
+            )
+        return codes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says about the core and about how to test it.
+
+    Attributes
+    ----------
+    top, verilog : str
+        Name of the top module, and of its file relative to the manifest.
+    input, output : Side
+        The two streams.
+    return_sequences : bool
+        One output beat a step instead of one a sequence.
+    steps, sequences : int
+        Beats in one sequence, and sequences in the vectors.
+    seed : int
+        Of everything random.
+    phases : list of str
+        The tests to run.
+    stall_sequences, reset_rounds : int
+        How many sequences run under random stalls, and how many resets are tried.
+    latency_cycles, initiation_interval : int or None
+        What the schedule predicts; measured values must equal it.
+    watchdog_cycles : int or None
+        So many cycles without a beat on either side mean that the core hangs.
+    """
+
+    top: str
+    verilog: str
+    input: Side
+    output: Side
+    return_sequences: bool
+    steps: int
+    sequences: int
+    seed: int
+    phases: list[str]
+    stall_sequences: int
+    reset_rounds: int
+    latency_cycles: int | None
+    initiation_interval: int | None
+    watchdog_cycles: int | None
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read the manifest at `path`; keys that are not of the testbench are ignored."""
+        text = json.loads(path.read_text())
+        values = {name: text[name] for name in cls.__dataclass_fields__}
+        for side in ("input", "output"):
+            values[side] = Side(**values[side])
+        return cls(**values)
+
+    @property
+    def output_beats(self) -> int:
+        """Beats that one sequence gives."""
+        return self.steps if self.return_sequences else 1
+
+    @property
+    def back_to_back_sequences(self) -> int:
+        """Sequences offered back to back: all, repeated if too few for a steady state."""
+        return max(self.sequences, STEADY_SEQUENCES, -(-STEADY_BEATS // self.steps))
+
+    @property
+    def total(self) -> int:
+        """Sequences in all phases."""
+        count = {
+            "latency": 1,
+            "back_to_back": self.back_to_back_sequences,
+            "stalls": self.stall_sequences,
+            "reset": self.reset_rounds,
+        }
+        return sum(count[phase] for phase in self.phases)
+
+
+class Vectors:
+    """The codes offered to the core and the ones expected of it."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._side = manifest.input
+        self.inputs: NDArray[np.int64] = np.load(folder / "inputs.npy", allow_pickle=False)
+        expected = np.load(folder / "expected.npy", allow_pickle=False)
+        #: (sequences, output beats, lanes)
+        self.expected: NDArray[np.int64] = expected.reshape(
+            manifest.sequences, manifest.output_beats, manifest.output.lanes
+        )
+
+    def frame(self, index: int) -> bytes:
+        """Return the bytes of sequence `index`."""
+        return self._side.pack(self.inputs[index])
+
+
+class Results:
+    """What the testbench found, in `results.json` and `observed.npy` of the working directory.
+
+    Each test adds to the file and writes it at once, so that a failure loses nothing.
+    """
+
+    def __init__(self, folder: Path, total: int) -> None:
+        self._folder = folder
+        self._total = total
+        self._noted = 0.0
+        path = folder / "results.json"
+        self.values: dict[str, Any] = (
+            json.loads(path.read_text())
+            if path.is_file()
+            else {"cycles": 0, "seconds": 0.0, "sequences": 0, "failures": []}
+        )
+
+    @property
+    def blocking_failure(self) -> str | None:
+        """The message of an earlier failure after which the other phases tell nothing."""
+        return next(
+            (entry["message"] for entry in self.values["failures"] if entry["kind"] != "bits"), None
+        )
+
+    def record(self, **values: Any) -> None:
+        """Add measured values and write them."""
+        self.values.update(values)
+        (self._folder / "results.json").write_text(json.dumps(self.values, indent=1) + "\n")
+
+    def fail(self, phase: str, kind: str, message: str) -> None:
+        """Add a failure; `kind` is bits, unknown, protocol, hang, state or schedule."""
+        failures = [*self.values["failures"], {"phase": phase, "kind": kind, "message": message}]
+        self.record(failures=failures)
+
+    def sequence_done(self) -> None:
+        """Count one more sequence, and note it for whoever shows the progress."""
+        self.values["sequences"] += 1
+        done, now = self.values["sequences"], time.monotonic()
+        if now - self._noted > _PROGRESS_PERIOD or done == self._total:
+            self._noted = now
+            (self._folder / "progress").write_text(f"{done} {self._total}\n")
+
+    def save_observed(self, codes: NDArray[np.int64]) -> None:
+        """Keep what the core gave at full speed: (sequences, output beats, lanes)."""
+        np.save(self._folder / "observed.npy", codes)
+
+    def observed(self) -> NDArray[np.int64] | None:
+        """Return what the core gave at full speed, if that test has run."""
+        path = self._folder / "observed.npy"
+        return np.load(path, allow_pickle=False) if path.is_file() else None
