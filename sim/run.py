@@ -21,7 +21,7 @@ _BUILD_FAILED = 3
 _HERE = Path(__file__).resolve().parent
 
 
-def _build_arguments(simulator: str, seed: int) -> list[str]:
+def _build_arguments(simulator: str) -> list[str]:
     if simulator == "icarus":
         return []
     return [
@@ -29,9 +29,6 @@ def _build_arguments(simulator: str, seed: int) -> list[str]:
         "-Wno-fatal",
         "--no-public-flat-rw",
         str(_HERE / "ports.vlt"),
-        # Registers without a reset and without an initial value start at random.
-        "--x-initial",
-        "unique",
     ]
 
 
@@ -49,6 +46,10 @@ def main() -> int:
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
 
+    if options.simulator == "verilator" and any(map(str.isspace, str(output))):
+        (output / "build.log").write_text(f"Error: make cannot build in {str(output)!r}: a space\n")
+        return _BUILD_FAILED
+
     # The simulator imports this folder as a package, under the name that it has.
     sys.path[0] = str(_HERE.parent)
     runner = get_runner(options.simulator)
@@ -56,7 +57,7 @@ def main() -> int:
         runner.build(
             sources=[manifest.parent / description["verilog"]],
             hdl_toplevel=description["top"],
-            build_args=_build_arguments(options.simulator, description["seed"]),
+            build_args=_build_arguments(options.simulator),
             build_dir=output / "build",
             timescale=("1ns", "1ps"),
             log_file=output / "build.log",
@@ -66,6 +67,7 @@ def main() -> int:
         return _BUILD_FAILED
     plusargs = [f"+manifest={manifest}"]
     if options.simulator == "verilator":
+        # It knows no X: registers without an initial value start at random instead.
         plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{1 + description['seed']}"]
     try:
         results = runner.test(

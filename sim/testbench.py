@@ -118,20 +118,23 @@ async def back_to_back(dut: Any) -> None:
 
 @cocotb.test()
 async def stalls(dut: Any) -> None:
-    """Random stalls on both sides change no bit."""
+    """Neither a blocked output nor random stalls on both sides change a bit."""
     phase = Phase(dut, "stalls")
     if not phase.selected:
         return
-    core = phase.core
+    core, manifest = phase.core, phase.manifest
     await core.start()
-    interval = phase.results.values.get("initiation_interval") or phase.manifest.steps
-    core.source.set_pause_generator(_stalls(phase.random, interval // phase.manifest.steps))
-    core.sink.set_pause_generator(_stalls(phase.random, interval))
-    indices = [k % phase.manifest.sequences for k in range(phase.manifest.stall_sequences)]
+    interval = phase.results.values.get("initiation_interval") or manifest.steps
+    indices = [k % manifest.sequences for k in range(manifest.stall_sequences)]
+    # Fill every buffer first: random stalls alone may never do it.
+    core.sink.pause = True
     for index in indices:
         core.offer(phase.vectors.frame(index))
+    await core.blocked(2 * interval + (phase.results.values.get("latency_cycles") or 0) + 16)
+    core.source.set_pause_generator(_stalls(phase.random, interval // manifest.steps))
+    core.sink.set_pause_generator(_stalls(phase.random, interval // manifest.output_beats))
     for index in indices:
-        phase.same_as_before(index, await core.receive(), "under random stalls")
+        phase.same_as_before(index, await core.receive(), "under stalls")
     core.source.clear_pause_generator()
     core.sink.clear_pause_generator()
     await core.quiet(64)
@@ -167,9 +170,9 @@ async def reset(dut: Any) -> None:
 
 def _stalls(source: random.Random, long: int) -> Iterator[bool]:
     """Yield, cycle by cycle, whether to pause: often for one, now and then for long."""
+    long = max(1, long)
     while True:
-        length = source.randint(1, 4 * max(1, long)) if source.random() < 0.1 else 1
-        for _ in range(length):
+        for _ in range(source.choice((1, 1, 2, 3, source.randint(1, long), 4 * long))):
             yield True
-        for _ in range(source.choice((1, 2, 3, 8, max(1, long)))):
+        for _ in range(source.choice((1, 2, 3, 8, long))):
             yield False

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ClockDomain, Module, Period
+from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.simulate.amaranth_bus import Bus
 from rnnrtl.simulate.measurement import (
     RESET_ROUNDS,
-    STALL_SEQUENCES,
     Measurement,
     Progress,
     back_to_back_sequences,
     check_vectors,
+    default_stall_sequences,
 )
+
+#: So many cycles without a beat are a hang, as long as the latency is not known.
+_WATCHDOG_CYCLES = 20_000
 
 
 def run_amaranth(
@@ -41,7 +44,7 @@ def run_amaranth(
     progress: Progress | None = None,
     stall_sequences: int | None = None,
     reset_rounds: int = RESET_ROUNDS,
-    watchdog_cycles: int = 20_000,
+    watchdog_cycles: int | None = None,
 ) -> Measurement:
     """Simulate a component and measure it: alone, back to back, under random stalls, and reset.
 
@@ -55,25 +58,29 @@ def run_amaranth(
     top.domains.sync = domain = ClockDomain("sync")
     top.submodules.core = component
     beats = steps if return_sequences else 1
-    bus = Bus(component, domain, beats, output, watchdog_cycles)
+    bus = Bus(component, domain, beats, output, watchdog_cycles or _WATCHDOG_CYCLES)
     packed = [
         int.from_bytes(beat, "little") for beat in input.pack(codes).reshape(batch * steps, -1)
     ]
     frames = [packed[k : k + steps] for k in range(0, batch * steps, steps)]
     phases = _Phases(bus, frames, progress)
     back_to_back = back_to_back_sequences(batch, steps)
-    stalled = (min(batch, STALL_SEQUENCES) if stall_sequences is None else stall_sequences) * stalls
+    stalled = default_stall_sequences(batch) if stall_sequences is None else stall_sequences
+    stalled *= stalls
     phases.total = 1 + back_to_back + stalled + reset_rounds
 
     async def testbench(context: Any) -> None:
         bus.context = context
         await phases.measure_latency()
+        if watchdog_cycles is None:
+            bus.watchdog_cycles = 8 * phases.latency_cycles + 1000
         await phases.measure_interval(back_to_back)
-        await phases.stall(stalled, random.Random(f"{seed} stalls"))
+        if stalled:
+            await phases.stall(stalled, random.Random(f"{seed} stalls"))
         await phases.reset(reset_rounds, random.Random(f"{seed} reset"))
 
     simulator = Simulator(top)
-    simulator.add_clock(Period(ns=10))
+    simulator.add_clock(10e-9)
     simulator.add_testbench(testbench)
     start = time.monotonic()
     simulator.run()
@@ -131,17 +138,20 @@ class _Phases:
         self.initiation_interval = int(spacings[-1])
 
     async def stall(self, count: int, source: random.Random) -> None:
-        """Run sequences under random stalls on both sides."""
+        """Run sequences with the output blocked, then under random stalls on both sides."""
         bus = self._bus
         await self._begin("stalls")
-        interval = self.initiation_interval
-        bus.source_pause = _stalls(source, interval // len(self._frames[0]))
-        bus.sink_pause = _stalls(source, interval)
+        interval, steps = self.initiation_interval, len(self._frames[0])
         indices = [k % len(self._frames) for k in range(count)]
+        # Fill every buffer first: random stalls alone may never do it.
+        bus.sink_pause = repeat(True)
         for index in indices:
             bus.offer(self._frames[index])
+        await bus.blocked(2 * interval + self.latency_cycles + 16)
+        bus.source_pause = _stalls(source, interval // steps)
+        bus.sink_pause = _stalls(source, interval // self.observed[0].shape[0])
         for index in indices:
-            self._same(index, await self._receive(), "under random stalls")
+            self._same(index, await self._receive(), "under stalls")
         bus.source_pause = bus.sink_pause = repeat(False)
         await bus.quiet(64)
 
@@ -183,7 +193,8 @@ class _Phases:
 
 def _stalls(source: random.Random, long: int) -> Iterator[bool]:
     """Yield, cycle by cycle, whether to pause: often for one, now and then for long."""
+    long = max(1, long)
     while True:
-        length = source.randint(1, 4 * max(1, long)) if source.random() < 0.1 else 1
-        yield from repeat(True, length)
-        yield from repeat(False, source.choice((1, 2, 3, 8, max(1, long))))
+        pause = source.choice((1, 1, 2, 3, source.randint(1, long), 4 * long))
+        yield from repeat(True, pause)
+        yield from repeat(False, source.choice((1, 2, 3, 8, long)))

@@ -32,6 +32,8 @@ class Bus:
         The cycles of the input and output beats since the last reset.
     source_pause, sink_pause : iterators of bool
         Whether to pause, cycle by cycle.
+    watchdog_cycles : int
+        So many cycles without a beat are a hang.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Bus:
         self._domain = domain
         self._beats = beats
         self._output = output
-        self._watchdog_cycles = watchdog_cycles
+        self.watchdog_cycles = watchdog_cycles
         self._junk = random.Random(0)
         self._offering = False
         self._ready = False
@@ -80,12 +82,20 @@ class Bus:
             # A sink that pauses holds the core up: that is no hang.
             idle = idle + 1 if counts == moved and self._waiting is None else 0
             moved = counts
-            if idle > self._watchdog_cycles:
+            if idle > self.watchdog_cycles:
                 self.fail(
-                    f"no beat for {self._watchdog_cycles} cycles, after {counts[0]} input and "
+                    f"no beat for {self.watchdog_cycles} cycles, after {counts[0]} input and "
                     f"{counts[1]} output beats: the core hangs or has lost a beat"
                 )
         return self.frames.popleft()
+
+    async def blocked(self, cycles: int) -> None:
+        """Wait until the core has taken no input for so many cycles."""
+        count, idle = len(self.accepted), 0
+        while idle <= cycles:
+            await self.edge()
+            idle = idle + 1 if len(self.accepted) == count else 0
+            count = len(self.accepted)
 
     async def quiet(self, cycles: int) -> None:
         """Check that the core gives nothing more in so many cycles."""

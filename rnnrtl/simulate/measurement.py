@@ -12,8 +12,8 @@ from rnnrtl.hardware.stream import StreamFormat
 #: Called with the number of sequences done and of all.
 Progress = Callable[[int, int], None]
 
-#: Sequences under random stalls, unless the caller wants another number.
-STALL_SEQUENCES = 50
+#: Bounds of how many sequences run under stalls: enough to fill a core's buffers, and enough.
+_STALL_SEQUENCES = (6, 50)
 
 #: Resets at random moments.
 RESET_ROUNDS = 6
@@ -95,3 +95,9 @@ def check_vectors(
 def back_to_back_sequences(batch: int, steps: int) -> int:
     """Return how many sequences to offer back to back, repeating the batch if it is too small."""
     return max(batch, STEADY_SEQUENCES, -(-STEADY_BEATS // steps))
+
+
+def default_stall_sequences(batch: int) -> int:
+    """Return how many sequences to run under stalls, where the caller names no number."""
+    least, most = _STALL_SEQUENCES
+    return min(max(batch, least), most)

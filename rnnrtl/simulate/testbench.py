@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 import rnnrtl
 from rnnrtl.errors import OutputError, ToolError
 from rnnrtl.hardware.stream import StreamFormat
-from rnnrtl.simulate.measurement import RESET_ROUNDS, STALL_SEQUENCES, Hardware, check_vectors
+from rnnrtl.simulate.measurement import (
+    RESET_ROUNDS,
+    Hardware,
+    check_vectors,
+    default_stall_sequences,
+)
 
 
 def testbench_sources() -> Path:
@@ -52,7 +57,7 @@ def write_testbench(
     seed : int
         Of stalls and of the moments of reset.
     stall_sequences : int, optional
-        How many; by default the batch, up to 50.
+        How many; by default the batch, but at least 6 and at most 50.
     reset_rounds : int
         How many resets to try.
     latency_cycles, initiation_interval : int, optional
@@ -83,7 +88,7 @@ def write_testbench(
         "sequences": batch,
         "seed": seed,
         "phases": phases,
-        "stall_sequences": min(batch, STALL_SEQUENCES)
+        "stall_sequences": default_stall_sequences(batch)
         if stall_sequences is None
         else stall_sequences,
         "reset_rounds": reset_rounds,

@@ -144,15 +144,16 @@ def _measurement(
     try:
         results: dict[str, Any] = json.loads((output / "results.json").read_text())
     except (OSError, ValueError) as error:
-        lines = [_error_line(path) for path in (output / "simulation.log", log) if path.is_file()]
-        raise ToolError(f"{simulator} gave no results: {' / '.join(lines)}") from error
+        logs = [path for path in (output / "simulation.log", log) if path.is_file()]
+        lines = " / ".join(_error_line(path, last=True) for path in logs)
+        raise ToolError(f"{simulator} gave no results: {lines}") from error
     failures = results["failures"]
     for failure in failures:
         if failure["kind"] != "bits":
             phase = failure["phase"].replace("_", " ")
             raise VerificationError(f"{simulator}, {phase}: {failure['message']}")
     if status != 0 and not failures:
-        raise ToolError(f"{simulator} failed: {_error_line(output / 'simulation.log')}")
+        raise ToolError(f"{simulator} failed: {_error_line(output / 'simulation.log', last=True)}")
     observed: NDArray[np.int64] = np.load(output / "observed.npy", allow_pickle=False)
     return Measurement(
         codes=observed.reshape(shape),
@@ -163,13 +164,13 @@ def _measurement(
     )
 
 
-def _error_line(log: Path) -> str:
-    """Return the line of a log that says what went wrong: the first error, or the last line."""
+def _error_line(log: Path, *, last: bool = False) -> str:
+    """Return the first (or last) line of a log that tells of an error, or else its last line."""
     try:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     except OSError:
         return "it left no log"
     lines = [line for line in lines if line]
-    # Python's tracebacks end with the error; compilers begin with it.
-    errors = [line for line in lines if re.search(r"\berror\b|\w+Error:", line, re.IGNORECASE)]
-    return (errors or lines[-1:] or ["its log is empty"])[0][:500]
+    # Not the flag -Werror in a command line.
+    errors = [line for line in lines if re.search(r"(?<![-\w])error\b|\w+Error:", line, re.I)]
+    return (errors or lines[-1:] or ["its log is empty"])[-1 if last else 0][:500]
