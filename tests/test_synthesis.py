@@ -2,7 +2,11 @@
 
 import importlib.metadata
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +130,24 @@ def test_a_cell_that_cannot_be_counted_is_an_error(target: str) -> None:
         TARGETS[target].count({"$mul": 7})
 
 
+class SumOfFour(wiring.Component):
+    """Three adders and no register between them."""
+
+    def __init__(self) -> None:
+        super().__init__({**{name: In(signed(8)) for name in "abcd"}, "sum": Out(signed(10))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.sum.eq((self.a + self.b) + (self.c + self.d))
+        return m
+
+
+def test_an_adder_tree_is_one_carry_chain_an_adder() -> None:
+    found = estimate(source(SumOfFour()), "dut", "xc7", cache=None)
+    # Sums of 9, 9 and 10 bits, each one LUT a bit but for the sign, which a carry gives.
+    assert found.cells == {"CARRY4": 3 + 3 + 3, "LUT2": 8 + 8 + 9}
+
+
 def forbid_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("Yosys was run")
@@ -177,6 +199,27 @@ def test_unwritable_cache_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = estimate(source(Adder()), "dut", "ecp5", cache=tmp_path / "file" / "below")
     assert found.ff == 9
+
+
+def test_ctrl_c_ends_yosys_and_leaves_nothing(tmp_path: Path) -> None:
+    call = "import sys; from rnnrtl.synthesis import estimate; estimate(sys.stdin.read(), 'dut')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", call],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(source(Adder()))
+    process.stdin.close()
+    # Its second scratch folder is Yosys's own: then Yosys runs, for some seconds yet.
+    while not list(tmp_path.glob("rnnrtl-yosys-*/yowasp_*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) != 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_target() -> None:
