@@ -333,7 +333,7 @@ def look_up(table: Table, x: Node) -> Node:
     """Return the nodes of a table look-up: magnitude, ROMs, their sum, and the mirrored half."""
     if isinstance(x, Clamp) and table.limit <= min(x.form.max_code, -x.form.min_code):
         # The magnitude saturates before the format does: one of the two is enough.
-        x = x.args[0]
+        x = x.args[0].named(x.name)
     high = tuple(
         min(max(abs(a), abs(b)), table.limit) for a, b in zip(x.lowest, x.highest, strict=True)
     )

@@ -89,7 +89,7 @@ def trace(network: Network, precision: Precision) -> Graph:
         for node in _topological([*states, x]):
             layer_of.setdefault(node, layer.name)
         if isinstance(layer, Recurrent) and not layer.return_sequences:
-            x = x.last_step()
+            x = x.last_step().named("h_last")
             layer_of[x] = layer.name
     return Graph(
         source, x, input_format, output_format, tuple(loops), layer_of, network.return_sequences

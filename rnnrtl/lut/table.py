@@ -6,6 +6,7 @@ tables", ARITH 1995) the upper bits of the input address a ROM of values, and it
 bits one of offsets along the slope: the same error from a fraction of the bits.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -131,8 +132,8 @@ def build_table(function: str, input_: Format, output: Format) -> Table:
     PrecisionError : where no table of a sensible size reaches the bound.
     """
     for bound in BOUNDS_LSB[:-1]:
-        table = cheapest_table(function, input_, output, bound)
-        if table is not None and _cost(table.roms) <= CHEAP_LUTS:
+        table = cheapest_table(function, input_, output, bound, most_luts=CHEAP_LUTS)
+        if table is not None:
             return table
     table = cheapest_table(function, input_, output, BOUNDS_LSB[-1])
     if table is None:
@@ -144,9 +145,15 @@ def build_table(function: str, input_: Format, output: Format) -> Table:
 
 
 def cheapest_table(
-    function: str, input_: Format, output: Format, max_error_lsb: float
+    function: str,
+    input_: Format,
+    output: Format,
+    max_error_lsb: float,
+    most_luts: float = math.inf,
 ) -> Table | None:
     """Return the smallest table whose error stays within `max_error_lsb` output LSB, if any.
+
+    Only tables below `most_luts` six-input LUTs count.
 
     Entries are rounded to nearest and saturated whatever the modes of `output` are: a table
     whose 1.0 wraps to -1.0 serves nobody. The error counts that saturation too, but not what the
@@ -154,27 +161,28 @@ def cheapest_table(
     """
     f = FUNCTIONS[function]
     fit = _fit(f, input_, output, max_error_lsb)
-    best: tuple[float, Table] | None = None
+    best: Table | None = None
     coarsest = _coarsest_plain(fit, max_error_lsb)
     if coarsest is not None:
         for dropped in range(max(0, coarsest - 3), coarsest + 1):
             if (fit.limit >> dropped).bit_length() > MAX_ADDRESS_BITS:
                 continue
             for candidate in _candidates(fit, dropped, plain=dropped == coarsest):
-                if best is not None and candidate.least_cost >= best[0]:
+                if candidate.least_cost >= most_luts:
                     continue
                 roms, guard = candidate.build()
                 cost = _cost(roms)
-                if best is not None and cost >= best[0]:
+                if cost >= most_luts:
                     continue
                 y = _entries(fit, roms, guard, dropped)
                 if y.min() < fit.floor or y.max() > fit.ceiling:
                     continue
                 if fit.error(y, dropped) > max_error_lsb + 1e-9:
                     continue
-                table = Table(f, input_, output, fit.limit, roms, guard, int(y.min()), int(y.max()))
-                best = (cost, table)
-    return best[1] if best is not None else None
+                lowest, highest = int(y.min()), int(y.max())
+                best = Table(f, input_, output, fit.limit, roms, guard, lowest, highest)
+                most_luts = cost
+    return best
 
 
 def _fit(f: Function, input_: Format, output: Format, bound: float) -> _Fit:

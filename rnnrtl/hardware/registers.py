@@ -1,0 +1,67 @@
+"""Pipeline registers: any value of a schedule, in any cycle that something needs it."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
+
+from rnnrtl.schedule.operations import Op
+
+
+def shape_of(op: Op) -> Shape:
+    """Return the tightest shape of an operation's value."""
+    return signed(op.width) if op.lowest < 0 else unsigned(op.width)
+
+
+class Registers:
+    """Holds values from the cycle of their computation to the cycles of their use.
+
+    A beat's value is loaded when its beat passes, not at every clock, and so it stands until the
+    next beat, at least `interval` cycles later: a value that lives for n cycles takes
+    ceil(n / interval) registers.
+
+    Parameters
+    ----------
+    interval : least cycles between two beats
+    module : layer name -> the module that the layer's signals belong to
+    enable : (cycle, last_only) -> whether a beat is in that cycle (and is a sequence's last)
+    """
+
+    def __init__(
+        self,
+        interval: int,
+        module: Callable[[str], Module],
+        enable: Callable[[int, bool], Value],
+    ) -> None:
+        self._interval = interval
+        self._module = module
+        self._enable = enable
+        self._chains: dict[Op, list[Signal]] = {}
+        self._loads: dict[tuple[str, int, bool], list[tuple[Signal, Value]]] = defaultdict(list)
+
+    def read(self, op: Op, computed: Value, since: int, cycle: int) -> Value:
+        """Return in `cycle` what `op` was when `computed` held it, in cycle `since`."""
+        if cycle <= since:
+            return computed
+        needed = -(-(cycle - since) // self._interval)
+        chain = self._chains.setdefault(op, [])
+        while len(chain) < needed:
+            # Not reset: a value without its beat is never read.
+            register = Signal(shape_of(op), name=f"{op.name}_q{len(chain) or ''}", reset_less=True)
+            source = chain[-1] if chain else computed
+            loaded = since + len(chain) * self._interval
+            self._loads[op.layer, loaded, op.last_only].append((register, source))
+            chain.append(register)
+        return chain[needed - 1]
+
+    def connect(self) -> None:
+        """Load every register that was asked for."""
+        for (layer, cycle, last_only), loads in self._loads.items():
+            m = self._module(layer)
+            with m.If(self._enable(cycle, last_only)):
+                m.d.sync += [register.eq(source) for register, source in loads]
+
+    @property
+    def bits(self) -> int:
+        """Register bits in all."""
+        return sum(len(r) for chain in self._chains.values() for r in chain)

@@ -1,0 +1,244 @@
+"""From vectors to scalar operations: every lane of every node of a graph, placed in time."""
+
+from collections.abc import Mapping
+
+from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.graph.evaluate import Plan, Recurrence
+from rnnrtl.graph.nodes import (
+    Add,
+    Clamp,
+    Constant,
+    Input,
+    LastStep,
+    Magnitude,
+    MatVec,
+    Mirror,
+    Multiply,
+    Node,
+    Proved,
+    Relu,
+    RomRead,
+    RoundShift,
+    ShiftLeft,
+    ShiftRight,
+    State,
+    Subtract,
+    Wrap,
+    ZeroOutside,
+)
+from rnnrtl.graph.trace import Graph
+from rnnrtl.schedule.delays import Delays
+from rnnrtl.schedule.operations import Op, range_width
+from rnnrtl.schedule.place import Linear, Placer, place_sum
+
+_LINEAR = (Add, Subtract, MatVec, ShiftLeft)
+
+_KINDS: Mapping[type[Node], str] = {
+    Multiply: "product",
+    Relu: "relu",
+    Proved: "wire",
+    LastStep: "wire",
+    ShiftRight: "wire",
+    RoundShift: "rounding",
+    Clamp: "saturation",
+    ZeroOutside: "saturation",
+    Wrap: "wire",
+    Magnitude: "magnitude",
+    Mirror: "mirror",
+    RomRead: "table",
+}
+"""What an operation is called in reports."""
+
+_SUFFIXES: Mapping[type[Node], str] = {
+    Add: "_sum",
+    Subtract: "_sum",
+    MatVec: "_sum",
+    Multiply: "_product",
+    Relu: "_relu",
+    ShiftRight: "_shifted",
+    RoundShift: "_rounded",
+    Clamp: "_saturated",
+    ZeroOutside: "_bounded",
+    Wrap: "_wrapped",
+    Magnitude: "_magnitude",
+    LastStep: "_last",
+    Mirror: "_mirrored",
+}
+"""What the name of a step on the way to something named ends in."""
+
+
+class Expansion:
+    """The operations of a graph, every one in its cycle.
+
+    Parameters
+    ----------
+    graph, plan : what to expand
+    delays, period : the clock it must keep
+    starts : layer name -> the cycle in which its state is first read
+
+    Members
+    -------
+    lanes : node -> its operations, for the nodes that are signals of their own
+    ops : all operations, operands first
+    """
+
+    def __init__(
+        self, graph: Graph, plan: Plan, delays: Delays, period: float, starts: Mapping[str, int]
+    ) -> None:
+        self.graph = graph
+        self._placer = Placer(delays, period)
+        self._starts = starts
+        self.lanes: dict[Node, tuple[Op, ...]] = {}
+        self._forms: dict[Node, tuple[Linear, ...]] = {}
+        self._users: dict[Node, list[Node]] = {}
+        nodes = graph.nodes()
+        for node in nodes:
+            for arg in node.args:
+                self._users.setdefault(arg, []).append(node)
+        self._titles = _titles(nodes)
+        for item in plan.items:
+            if isinstance(item, Recurrence) and item.loop.layer in starts:
+                for _, following in item.loop.states:
+                    self._materialise(following)
+        self._roots = [graph.output]
+
+    @property
+    def ops(self) -> list[Op]:
+        return self._placer.ops
+
+    def finish(self) -> None:
+        """Expand what comes after the recurrent layers."""
+        self._materialise(self.graph.output)
+
+    def _materialise(self, node: Node) -> tuple[Op, ...]:
+        """Return the operations of a node, placed when first asked for."""
+        if node not in self.lanes:
+            self.lanes[node] = self._place(node)
+        return self.lanes[node]
+
+    def _place(self, node: Node) -> tuple[Op, ...]:
+        name, layer = self._titles[node], self.graph.layer_of[node]
+        if isinstance(node, Input | State):
+            kind = "state" if isinstance(node, State) else "input"
+            cycle = self._starts[layer] if kind == "state" else 0
+            return tuple(
+                self._placer.source(f"{name}_{lane}", layer, bounds, cycle, kind=kind)
+                for lane, bounds in enumerate(zip(node.lowest, node.highest, strict=True))
+            )
+        if isinstance(node, (*_LINEAR, Constant)) or _is_wire_of_sum(node):
+            return tuple(
+                place_sum(self._placer, form, f"{name}_{lane}", layer, bounds)
+                for lane, (form, bounds) in enumerate(
+                    zip(
+                        self._linear(node),
+                        zip(node.lowest, node.highest, strict=True),
+                        strict=True,
+                    )
+                )
+            )
+        operands = [self._materialise(arg) for arg in node.args]
+        return tuple(
+            self._lane(node, f"{name}_{lane}", layer, lane, tuple(ops))
+            for lane, ops in enumerate(zip(*operands, strict=True))
+        )
+
+    def _lane(
+        self, node: Node, name: str, layer: str, lane: int, operands: tuple[Op, ...]
+    ) -> Op:
+        rom = node.rom if isinstance(node, RomRead) else None
+        bounds = (node.lowest[lane], node.highest[lane])
+        if _changes_nothing(node, operands):
+            return operands[0]
+        return self._placer.add(
+            name,
+            layer,
+            bounds,
+            operands,
+            None if rom else node.arithmetic,
+            _delay(node, operands, bounds, self._placer.delays),
+            kind=_KINDS[type(node)],
+            last_only=isinstance(node, LastStep),
+            rom=rom,
+            title=node.title if isinstance(node, RomRead) else "",
+        )
+
+    def _linear(self, node: Node) -> tuple[Linear, ...]:
+        """Return the lanes of a node as sums; sums that only one node uses join that node's."""
+        if isinstance(node, Constant):
+            return tuple(Linear({}, code) for code in node.lowest)
+        if isinstance(node, MatVec):
+            return _matvec(node.matrix, self._joined(node.args[0]))
+        if isinstance(node, ShiftLeft):
+            return tuple(form.times(1 << node.bits) for form in self._joined(node.args[0]))
+        if isinstance(node, Proved):
+            return self._joined(node.args[0])
+        sign = -1 if isinstance(node, Subtract) else 1
+        left, right = (self._joined(arg) for arg in node.args)
+        return tuple(a.plus(b, sign) for a, b in zip(left, right, strict=True))
+
+    def _joined(self, node: Node) -> tuple[Linear, ...]:
+        alone = len(self._users[node]) == 1 and node not in self.lanes
+        if isinstance(node, Constant) or (
+            alone and (isinstance(node, _LINEAR) or _is_wire_of_sum(node))
+        ):
+            return self._linear(node)
+        return tuple(Linear({op: 1}) for op in self._materialise(node))
+
+
+def _is_wire_of_sum(node: Node) -> bool:
+    return isinstance(node, Proved) and isinstance(node.args[0], _LINEAR)
+
+
+def _matvec(matrix: IntArray, x: tuple[Linear, ...]) -> tuple[Linear, ...]:
+    rows = []
+    for weights in matrix.tolist():
+        row = Linear({})
+        if all(len(form.terms) == 1 and not form.constant for form in x):
+            terms: dict[Op, int] = {}
+            for form, weight in zip(x, weights, strict=True):
+                ((op, factor),) = form.terms.items()
+                terms[op] = terms.get(op, 0) + factor * weight
+            row = Linear({op: w for op, w in terms.items() if w})
+        else:
+            for form, weight in zip(x, weights, strict=True):
+                row = row.plus(form.times(weight))
+        rows.append(row)
+    return tuple(rows)
+
+
+def _changes_nothing(node: Node, operands: tuple[Op, ...]) -> bool:
+    """Whether a lane's range makes the operation an identity."""
+    op = operands[0]
+    if isinstance(node, Clamp | ZeroOutside):
+        return op.lowest >= node.form.min_code and op.highest <= node.form.max_code
+    if isinstance(node, Wrap):
+        half = 1 << (node.form.width - 1)
+        return op.lowest >= -half and op.highest < half
+    return isinstance(node, Relu) and op.lowest >= 0
+
+
+def _delay(
+    node: Node, operands: tuple[Op, ...], bounds: tuple[int, int], delays: Delays
+) -> float:
+    """Return how long one lane takes, ns."""
+    width = operands[0].width
+    if isinstance(node, Multiply):
+        return delays.product(*(op.width for op in operands))
+    if isinstance(node, RomRead):
+        return delays.rom(len(node.rom.codes))
+    if isinstance(node, Mirror):
+        return delays.adder(range_width(*bounds))
+    if isinstance(node, Clamp | ZeroOutside | Magnitude | RoundShift):
+        return delays.adder(width) + delays.logic  # a comparator or negation, then a selection
+    return delays.logic if isinstance(node, Relu) else 0.0
+
+
+def _titles(nodes: list[Node]) -> dict[Node, str]:
+    """Return a name for every node: its own, or what it is on the way to."""
+    titles: dict[Node, str] = {}
+    for node in reversed(nodes):
+        title = titles.setdefault(node, node.name)
+        for arg in node.args:
+            suffix = f"_{arg.title}" if isinstance(arg, RomRead) else _SUFFIXES.get(type(arg), "")
+            titles.setdefault(arg, arg.name or title + suffix)
+    return titles

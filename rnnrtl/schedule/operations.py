@@ -1,0 +1,56 @@
+"""Scalar operations, each with the clock cycle in which it is computed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rnnrtl.lut.table import Rom
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Op:
+    """One lane of one operation, placed in a cycle.
+
+    Cycles count from 0, the one after the edge that accepts the time step's beat. An operation is
+    computed in `cycle` and stands `ready` ns after its start; later cycles read it from a register.
+
+    Members
+    -------
+    name : unique within its layer; the name of the signal
+    layer : the layer it belongs to, "" for the input
+    lowest, highest : exact range
+    operands : what it is computed from
+    compute : operands' values -> value, on Python ints as on Amaranth values; None for inputs,
+        states and ROMs
+    cycle, ready : when
+    loops : layers whose state it depends on
+    last_only : matters only at a sequence's last step
+    rom, title : for a ROM read, whose operand is the magnitude
+    kind : what it is, for reports: "input", "state", "product", "adder", ...
+    """
+
+    name: str
+    layer: str
+    lowest: int
+    highest: int
+    operands: "tuple[Op, ...]"
+    compute: Callable[..., Any] | None
+    cycle: int
+    ready: float
+    loops: frozenset[str] = frozenset()
+    last_only: bool = False
+    rom: Rom | None = None
+    title: str = ""
+    kind: str = ""
+
+    @property
+    def width(self) -> int:
+        """Bits of the signal."""
+        return range_width(self.lowest, self.highest)
+
+
+def range_width(lowest: int, highest: int) -> int:
+    """Return the bits that hold lowest..highest, with a sign bit where lowest is negative."""
+    if lowest >= 0:
+        return max(highest.bit_length(), 1)
+    return max(highest.bit_length(), (~lowest).bit_length()) + 1

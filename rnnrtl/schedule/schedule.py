@@ -1,0 +1,172 @@
+"""The schedule of a design: which operation in which cycle, and the figures that follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnrtl.errors import ModelError
+from rnnrtl.graph.evaluate import Plan, plan
+from rnnrtl.graph.nodes import State
+from rnnrtl.graph.trace import Graph, Loop
+from rnnrtl.schedule.delays import delays_of
+from rnnrtl.schedule.expand import Expansion
+from rnnrtl.schedule.operations import Op
+
+_FAR = 1000  # a start so late that nothing ahead of a loop can delay it
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """When everything happens, for a time step's beat accepted at edge 0.
+
+    Members
+    -------
+    ops : every operation with its cycle, operands first
+    output : the lanes of the result
+    states : state lanes -> (the lanes of what they become, the cycle from which that stands)
+    beat_interval : least edges between two beats; the length of the longest loop
+    result_cycle : cycle in which the result of a step's beat is computed
+    clock_mhz, target : what it was made for
+    steps : time steps of a sequence, where known
+    """
+
+    ops: tuple[Op, ...]
+    input: tuple[Op, ...]
+    output: tuple[Op, ...]
+    states: tuple["StateSchedule", ...]
+    beat_interval: int
+    result_cycle: int
+    clock_mhz: float
+    target: str
+    steps: int | None = None
+
+    @property
+    def cycles_per_step(self) -> int:
+        """Length of the recurrence loop, h to next h, in clock edges (1 without a recurrence)."""
+        return self.beat_interval
+
+    @property
+    def tail_cycles(self) -> int:
+        """Edges from the one that accepts the last beat to the one at which the result is valid."""
+        return self.result_cycle + 2
+
+    @property
+    def latency_cycles(self) -> int:
+        """Edges from the one that accepts the first beat to the one that finds the result valid."""
+        return self.latency_of(self._steps())
+
+    @property
+    def initiation_interval(self) -> int:
+        """Edges between the first beats of two inferences offered back to back."""
+        return self._steps() * self.beat_interval
+
+    def latency_of(self, steps: int) -> int:
+        """Return `latency_cycles` for sequences of `steps` time steps."""
+        return (steps - 1) * self.beat_interval + self.tail_cycles
+
+    @property
+    def multipliers(self) -> int:
+        """Products computed in hardware, each by a multiplier of its own."""
+        return sum(op.kind == "product" for op in self.ops)
+
+    @property
+    def latency_us(self) -> float:
+        """Latency at `clock_mhz`, in microseconds."""
+        return self.latency_cycles / self.clock_mhz
+
+    def _steps(self) -> int:
+        if self.steps is None:
+            raise ModelError(
+                "the number of time steps is not known, and latency and initiation interval depend "
+                "on it: load(..., steps=20) or generate(..., steps=20), or ask "
+                "schedule.latency_of(20)"
+            )
+        return self.steps
+
+
+@dataclass(frozen=True, eq=False)
+class StateSchedule:
+    """One state vector.
+
+    Members
+    -------
+    state : lanes that read it
+    following : lanes of its next value
+    initial : codes at the start of a sequence
+    written : the cycle from whose start the next value stands in the register
+    read : the first cycle that reads the present value
+    """
+
+    state: tuple[Op, ...]
+    following: tuple[Op, ...]
+    initial: tuple[int, ...]
+    written: int
+    read: int
+
+
+def make_schedule(
+    graph: Graph, *, clock_mhz: float, target: str, steps: int | None = None
+) -> Schedule:
+    """Place every operation of a graph for a clock on a target.
+
+    For each recurrent layer the earliest start is chosen that makes its loop as short as it can
+    be: starting earlier would make the loop wait for the input's products at every step.
+    """
+    delays, ordered = delays_of(target), plan(graph)
+    starts: dict[str, int] = {}
+
+    def expanded(**more: int) -> Expansion:
+        return Expansion(graph, ordered, delays, 1000 / clock_mhz, {**starts, **more})
+
+    for loop in graph.loops:
+        shortest = _interval(expanded(**{loop.layer: _FAR}), loop)
+        start = 0
+        while _interval(expanded(**{loop.layer: start}), loop) > shortest:
+            start += 1
+        starts[loop.layer] = start
+    expansion = expanded()
+    expansion.finish()
+    states = tuple(_state_schedules(expansion, graph.loops))
+    output = expansion.lanes[graph.output]
+    return Schedule(
+        ops=tuple(expansion.ops),
+        input=expansion.lanes[graph.input],
+        output=output,
+        states=states,
+        beat_interval=max((s.written - s.read for s in states), default=1),
+        result_cycle=max(op.cycle for op in output),
+        clock_mhz=clock_mhz,
+        target=target,
+        steps=steps,
+    )
+
+
+def _interval(expansion: Expansion, loop: Loop) -> int:
+    return max(s.written - s.read for s in _state_schedules(expansion, (loop,)))
+
+
+def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[StateSchedule]:
+    readers: Mapping[Op, int] = _first_reads(expansion.ops)
+    found = []
+    for loop in loops:
+        for state, following in loop.states:
+            lanes, ends = expansion.lanes[state], expansion.lanes[following]
+            written = max(op.cycle for op in ends) + 1
+            reads = [readers[op] for op in lanes if op in readers]
+            found.append(
+                StateSchedule(
+                    lanes, ends, state.initial, written, min(reads, default=written - 1)
+                )
+            )
+    return found
+
+
+def _first_reads(ops: list[Op]) -> dict[Op, int]:
+    first: dict[Op, int] = {}
+    for op in ops:
+        for operand in op.operands:
+            if operand.kind == "state":
+                first[operand] = min(first.get(operand, op.cycle), op.cycle)
+    return first
+
+
+__all__ = ["Plan", "Schedule", "State", "StateSchedule", "make_schedule"]
