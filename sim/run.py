@@ -50,8 +50,8 @@ def main() -> int:
         (output / "build.log").write_text(f"Error: make cannot build in {str(output)!r}: a space\n")
         return _BUILD_FAILED
 
-    # The simulator imports this folder as a package, under the name that it has.
-    sys.path[0] = str(_HERE.parent)
+    # The simulator inherits this path, and imports this folder as a package.
+    sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if path != str(_HERE))]
     runner = get_runner(options.simulator)
     try:
         runner.build(

@@ -12,7 +12,7 @@ import pytest
 
 from rnnrtl.errors import OutputError, ToolError
 from rnnrtl.simulate import Simulator, find_verilator, run_verilog, verilator
-from tests.running_sum import RunningSum, hardware, vectors
+from tests.running_sum import Fault, RunningSum, hardware, vectors
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,18 @@ def test_make_cannot_build_in_a_folder_with_a_space(tmp_path: Path) -> None:
             simulator="verilator",
             directory=tmp_path / "a folder",
         )
+
+
+@pytest.mark.parametrize(
+    "finish",
+    [
+        "module unknown(output wire q); assign q = 0; initial #300 $finish; endmodule",
+        "module unknown(output wire q); assign q = 0; initial #4000 $finish; endmodule",
+    ],
+)
+def test_a_simulation_that_ends_before_its_time(finish: str) -> None:
+    core = hardware(RunningSum(fault=Fault.UNKNOWN), more=finish)
+    codes, expected = vectors(2, 5)
+    with pytest.raises(ToolError, match=r"icarus, \w+: SimFailure: cocotb expected") as caught:
+        run_verilog(core, codes, expected, simulator="icarus")
+    assert "\n" not in str(caught.value)
