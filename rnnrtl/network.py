@@ -118,12 +118,12 @@ class Recurrent:
     @property
     def features(self) -> int:
         """Length of the vector taken in at each step."""
-        return self.gates[self.gate_names[0]].kernel.shape[1]
+        return int(self.gates[self.gate_names[0]].kernel.shape[1])
 
     @property
     def units(self) -> int:
         """Length of the hidden state."""
-        return self.gates[self.gate_names[0]].kernel.shape[0]
+        return int(self.gates[self.gate_names[0]].kernel.shape[0])
 
     @property
     def parameters(self) -> int:
@@ -196,12 +196,12 @@ class Dense:
     @property
     def features(self) -> int:
         """Length of the input vector."""
-        return self.kernel.shape[1]
+        return int(self.kernel.shape[1])
 
     @property
     def units(self) -> int:
         """Length of the output vector."""
-        return self.kernel.shape[0]
+        return int(self.kernel.shape[0])
 
     @property
     def parameters(self) -> int:

@@ -276,14 +276,14 @@ class RomRead(Node):
         return np.asarray(self.rom.codes, dtype=np.int64)[address(m, self.rom)]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Mirror(Node):
-    """y where x >= 0, total - y where x < 0; arguments x, y."""
+    """y where x >= 0, total - y where x < 0; arguments x, y. The end of a table's look-up."""
 
-    total: int = 0
+    table: Table
 
     def arithmetic(self, x: Any, y: Any) -> Any:
-        return arithmetic.mirror(x, y, self.total)
+        return arithmetic.mirror(x, y, self.table.total)
 
 
 def input_vector(size: int, form: Format, name: str = "x") -> Input:
@@ -368,7 +368,7 @@ def look_up(table: Table, x: Node) -> Node:
         y.fraction_bits,
         tuple(min(a, m[0]) for a, m in zip(y.lowest, mirrored, strict=True)),
         tuple(max(a, m[1]) for a, m in zip(y.highest, mirrored, strict=True)),
-        total=table.total,
+        table=table,
     )
 
 

@@ -1,0 +1,50 @@
+"""Trained LSTM and GRU networks to Verilog that is proved bit-exact against its NumPy reference.
+
+    network = rnnrtl.load("model.npz")
+    design = rnnrtl.generate(network, "fixed<16,6>")
+    design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
+"""
+
+from rnnrtl.design import Design, Simulation, generate
+from rnnrtl.errors import (
+    InputError,
+    ModelError,
+    OutputError,
+    PrecisionError,
+    PrecisionWarning,
+    RnnrtlError,
+    ToolError,
+    UnsupportedError,
+    VerificationError,
+)
+from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
+from rnnrtl.frontends import load, save
+from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Dense",
+    "Design",
+    "Format",
+    "Gate",
+    "InputError",
+    "ModelError",
+    "Network",
+    "OutputError",
+    "Overflow",
+    "Precision",
+    "PrecisionError",
+    "PrecisionWarning",
+    "RnnrtlError",
+    "Rounding",
+    "Simulation",
+    "ToolError",
+    "UnsupportedError",
+    "VerificationError",
+    "generate",
+    "load",
+    "save",
+]

@@ -1,0 +1,286 @@
+"""A network in hardware, and everything one can ask of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import UnsupportedError
+from rnnrtl.fixedpoint import Format, Precision
+from rnnrtl.fixedpoint.exact import to_codes, to_values
+from rnnrtl.frontends import load
+from rnnrtl.graph.evaluate import Plan, evaluate, plan
+from rnnrtl.graph.real import checked_input
+from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.hardware.core import Core
+from rnnrtl.hardware.stream import StreamFormat
+from rnnrtl.hardware.verilog import to_verilog
+from rnnrtl.network import Network
+from rnnrtl.options import Options
+from rnnrtl.schedule.schedule import Schedule, make_schedule
+
+if TYPE_CHECKING:
+    from rnnrtl.simulate import Hardware, Progress
+    from rnnrtl.synthesis import Estimate
+
+SimulatorName = Literal["amaranth", "icarus", "verilator"]
+SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What the hardware gave in a simulator, all of it measured there.
+
+    Members
+    -------
+    outputs : values on the output grid, of the shape that `Design.predict` gives
+    latency_cycles : edges from the first beat accepted to the result valid, on an idle core
+    initiation_interval : edges between two inferences offered back to back
+    bit_exact : whether every output code equals the reference's
+    cycles : clock cycles simulated
+    seconds : wall-clock time, building the simulator's model left out
+    """
+
+    outputs: NDArray[np.float64]
+    latency_cycles: int
+    initiation_interval: int
+    bit_exact: bool
+    cycles: int
+    seconds: float
+
+
+class Design:
+    """A network in hardware. Made by `generate`; everything here is computed when first asked for.
+
+    Members
+    -------
+    network : what was generated from
+    precision : the format of every tensor
+    options : mode, clock, target, name
+    graph : one time step as fixed-point operations
+    """
+
+    def __init__(self, network: Network, precision: Precision, options: Options) -> None:
+        self.network = network
+        self.precision = precision
+        self.options = options
+        self.graph: Graph = trace(network, precision)
+        self._plan: Plan = plan(self.graph)
+
+    @property
+    def name(self) -> str:
+        """Name of the Verilog top module."""
+        return self.options.name
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Which operation in which cycle; its figures are those that `simulate` measures."""
+        return make_schedule(
+            self.graph,
+            clock_mhz=self.options.clock_mhz,
+            target=self.options.target,
+            steps=self.network.steps,
+        )
+
+    @property
+    def input_stream(self) -> StreamFormat:
+        """How an input vector is packed into a beat."""
+        return StreamFormat(self.network.features, self.graph.input_format.width)
+
+    @property
+    def output_stream(self) -> StreamFormat:
+        """How a result is packed into a beat."""
+        return StreamFormat(self.network.outputs, self.graph.output_format.width)
+
+    @property
+    def core(self) -> Core:
+        """The hardware as an Amaranth component, new each time."""
+        return Core(
+            self.schedule,
+            self.input_stream,
+            self.output_stream,
+            return_sequences=self.graph.return_sequences,
+        )
+
+    @cached_property
+    def verilog(self) -> str:
+        """One self-contained, synthesizable Verilog-2005 file; deterministic byte for byte."""
+        return to_verilog(self.core, self.name)
+
+    @property
+    def hardware(self) -> "Hardware":
+        """What a Verilog simulator needs to know."""
+        from rnnrtl.simulate import Hardware
+
+        return Hardware(
+            self.verilog,
+            self.name,
+            self.input_stream,
+            self.output_stream,
+            self.graph.return_sequences,
+        )
+
+    def input_codes(self, x: object) -> NDArray[np.int64]:
+        """Return x (batch, steps, features) in the codes of the input format."""
+        codes: NDArray[np.int64] = to_codes(
+            checked_input(self.network, x), self.graph.input_format
+        )
+        return codes
+
+    def predict(self, x: object) -> NDArray[np.float64]:
+        """Run the bit-exact reference.
+
+        x has shape (batch, steps, features). Returns float64 values exactly on the output grid,
+        (batch, outputs), or (batch, steps, outputs) where the network returns sequences.
+        """
+        return to_values(self.predict_codes(self.input_codes(x)), self.graph.output_format)
+
+    def predict_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Run the bit-exact reference from input codes to output codes."""
+        return evaluate(self.graph, codes, ordered=self._plan)
+
+    def simulate(
+        self,
+        x: object,
+        simulator: SimulatorName = "amaranth",
+        *,
+        stalls: bool = True,
+        seed: int = 0,
+        progress: "Progress | None" = None,
+    ) -> Simulation:
+        """Run the hardware on x, at full speed and under random stalls and resets.
+
+        Latency and initiation interval are measured. `stalls=False` leaves out the runs in which
+        both streams stall at random (seeded by `seed`). `progress` is called with the sequences
+        done and their number.
+
+        Raises
+        ------
+        ToolError : where the simulator is missing
+        VerificationError : for X or Z, a broken AXI4-Stream rule, results that depend on stalls,
+            a core that hangs or that remembers anything across a reset
+        """
+        from rnnrtl.simulate import run_amaranth, run_verilog
+
+        if simulator not in SIMULATORS:
+            raise UnsupportedError(
+                f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
+            )
+        codes = self.input_codes(x)
+        expected = self.predict_codes(codes)
+        if simulator == "amaranth":
+            measured = run_amaranth(
+                self.core,
+                self.input_stream,
+                self.output_stream,
+                self.graph.return_sequences,
+                codes,
+                expected,
+                stalls=stalls,
+                seed=seed,
+                progress=progress,
+            )
+        else:
+            measured = run_verilog(
+                self.hardware,
+                codes,
+                expected,
+                simulator=simulator,
+                stalls=stalls,
+                seed=seed,
+                progress=progress,
+            )
+        return Simulation(
+            to_values(measured.codes, self.graph.output_format),
+            measured.latency_cycles,
+            measured.initiation_interval,
+            bool(np.array_equal(measured.codes, expected)),
+            measured.cycles,
+            measured.seconds,
+        )
+
+    def estimate(self, target: str | None = None) -> "Estimate":
+        """Synthesise with Yosys and count what it takes; `target` defaults to the design's own.
+
+        Results are cached by content. Raises ToolError where Yosys fails.
+        """
+        from rnnrtl.synthesis import estimate
+
+        return estimate(self.verilog, self.name, target or self.options.target)
+
+    def place_and_route(self, device: str = "ecp5-85k") -> None:
+        """Not supported yet."""
+        raise UnsupportedError(
+            f"place_and_route(device={device!r}) is not supported yet; estimate() gives resources"
+        )
+
+    def report(self) -> str:
+        """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule."""
+        from rnnrtl.report import report
+
+        return report(self)
+
+    def write(self, directory: str | PathLike[str], x: object | None = None) -> Path:
+        """Write Verilog, testbench with vectors, constraints, vendor scripts, manifest, report.
+
+        x (batch, steps, features) gives the vectors; random ones where it is None. Either all
+        files are written or none. Returns the folder. Raises OutputError.
+        """
+        from rnnrtl.project import write_project
+
+        return write_project(self, Path(directory), x)
+
+    def __repr__(self) -> str:
+        return f"<Design {self.name}: {self.precision}, {self.options.mode}>"
+
+
+def generate(
+    weights: object,
+    precision: str | Format | Mapping[str, object] | Precision = "fixed<16,6>",
+    *,
+    mode: str = "static",
+    reuse_factor: object = 1,
+    clock_mhz: float = 200.0,
+    target: str = "xcup",
+    strategy: str = "auto",
+    steps_per_beat: int = 1,
+    steps: int | None = None,
+    activations: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Design:
+    """Turn a trained network into a design.
+
+    Parameters
+    ----------
+    weights : anything that `load` takes
+    precision : "fixed<W,I>" (rounds, saturates), "ap_fixed<W,I[,Q[,O]]>" (as in Vitis HLS), a
+        mapping of patterns such as "gru.hidden" or "*.kernel" to formats, or a `Precision`
+    mode : "static" (one cell, steps in sequence)
+    reuse_factor : products that share one multiplier; 1 is fully parallel
+    clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
+        are placed for
+    strategy : "auto" or "dsp"
+    steps_per_beat : time steps in one input beat
+    steps, activations : see `load`
+    name : Verilog top module; the network's name where not given
+
+    Raises
+    ------
+    RnnrtlError : ModelError, PrecisionError or UnsupportedError, before any hardware is made
+    """
+    network = load(weights, steps=steps, activations=activations)
+    options = Options(
+        mode,
+        reuse_factor,
+        clock_mhz,
+        target,
+        strategy,
+        steps_per_beat,
+        network.name if name is None else name,
+    )
+    return Design(network, Precision.parse(precision), options)

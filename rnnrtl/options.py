@@ -1,0 +1,72 @@
+"""What `generate` can be asked for, checked before any work is done."""
+
+import math
+from dataclasses import dataclass
+
+from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends.names import VERILOG_KEYWORDS
+from rnnrtl.schedule.delays import delays_of
+
+MODES = {
+    "static": "one cell, steps in sequence",
+    "unrolled": "one cell a step (hls4ml: non-static)",
+    "interleaved": "one cell, several independent sequences in flight",
+}
+STRATEGIES = ("auto", "dsp", "shift_add")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a network becomes hardware.
+
+    Members
+    -------
+    mode : a key of `MODES`; only "static" is supported yet
+    reuse_factor : products that share one multiplier; only 1 is supported yet
+    clock_mhz : the clock that registers are placed for
+    target : the FPGA family whose delays place them
+    strategy : how constant products are built; "auto" and "dsp" leave them to synthesis
+    steps_per_beat : time steps in one input beat; only 1 is supported yet
+    name : the Verilog top module
+    """
+
+    mode: str = "static"
+    reuse_factor: object = 1
+    clock_mhz: float = 200.0
+    target: str = "xcup"
+    strategy: str = "auto"
+    steps_per_beat: int = 1
+    name: str = "network"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
+        if self.mode != "static":
+            raise UnsupportedError(f"mode {self.mode!r} is not supported yet, only 'static'")
+        if self.reuse_factor not in (1, (1, 1)) or isinstance(self.reuse_factor, bool):
+            raise UnsupportedError(
+                f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
+            )
+        if self.strategy not in STRATEGIES:
+            raise UnsupportedError(
+                f"unknown strategy {self.strategy!r}, known: {', '.join(STRATEGIES)}"
+            )
+        if self.strategy == "shift_add":
+            raise UnsupportedError("strategy 'shift_add' is not supported yet, only 'auto', 'dsp'")
+        if self.steps_per_beat != 1:
+            raise UnsupportedError(
+                f"steps_per_beat {self.steps_per_beat!r} is not supported yet, only 1"
+            )
+        try:
+            clock = float(self.clock_mhz)
+        except (TypeError, ValueError):
+            clock = math.nan
+        if not math.isfinite(clock) or clock <= 0:
+            raise UnsupportedError(f"clock_mhz must be a positive number, not {self.clock_mhz!r}")
+        object.__setattr__(self, "clock_mhz", clock)
+        delays_of(self.target)
+        name = self.name
+        if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
+            raise ModelError(f"name {name!r} is no Verilog module name: use letters, digits and _")
+        if name in VERILOG_KEYWORDS:
+            raise ModelError(f"name {name!r} is a Verilog keyword")

@@ -1,0 +1,134 @@
+"""What a design is, for people: a Markdown report."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnrtl.errors import ModelError
+from rnnrtl.fixedpoint import TENSORS
+from rnnrtl.graph.nodes import Bounded, Mirror
+from rnnrtl.lut.measure import max_error_lsb
+from rnnrtl.network import Recurrent
+
+if TYPE_CHECKING:
+    from rnnrtl.design import Design
+
+_HEADINGS = ("layer", "kind", "units", "features", "parameters")
+
+
+def report(design: "Design") -> str:
+    """Return the report of a design."""
+    parts = [
+        f"# {design.name}",
+        _network(design),
+        "## Formats\n\n" + _formats(design),
+        "## Where values can overflow\n\n" + _overflows(design),
+        "## Activation tables\n\n" + _tables(design),
+        "## Schedule\n\n" + _schedule(design),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [headings, tuple("-" * len(h) for h in headings), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _network(design: "Design") -> str:
+    rows: list[tuple[object, ...]] = [
+        (layer.name, type(layer).__name__, layer.units, layer.features, layer.parameters)
+        for layer in design.network.layers
+    ]
+    return table(_HEADINGS, rows)
+
+
+def _formats(design: "Design") -> str:
+    rows: list[tuple[object, ...]] = [("", "input", design.precision.format("", "input"))]
+    for layer in design.network.layers:
+        recurrent = isinstance(layer, Recurrent)
+        names = [t for t in TENSORS if t != "input" and (t != "output" if recurrent else True)]
+        if not recurrent:
+            names = ["kernel", "bias", "preactivation", "output"]
+        rows += [(layer.name, name, design.precision.format(layer.name, name)) for name in names]
+    return table(("layer", "tensor", "format"), rows)
+
+
+def _overflows(design: "Design") -> str:
+    """List the vectors whose exact range is wider than their format."""
+    rows: list[tuple[object, ...]] = []
+    for node in design.graph.nodes():
+        if isinstance(node, Bounded):
+            arg = node.args[0]
+            scale = 2.0**-arg.fraction_bits
+            rows.append(
+                (
+                    design.graph.layer_of[node],
+                    node.name or "(unnamed)",
+                    node.form,
+                    f"{min(arg.lowest) * scale:.4g} to {max(arg.highest) * scale:.4g}",
+                )
+            )
+    if not rows:
+        return "Nowhere: every vector's proved range fits its format."
+    note = (
+        "The ranges are those that the weights and the input format allow; everything else is "
+        "proved to fit. Inputs of activation tables are not listed: there the table saturates."
+    )
+    return table(("layer", "vector", "format", "range"), rows) + "\n\n" + note
+
+
+def _tables(design: "Design") -> str:
+    counts: Counter[tuple[str, object]] = Counter()
+    for node in design.graph.nodes():
+        if isinstance(node, Mirror):
+            counts[design.graph.layer_of[node], node.table] += node.size
+    if not counts:
+        return "None."
+    rows: list[tuple[object, ...]] = []
+    for (layer, found), lanes in counts.items():
+        error = max_error_lsb(found)  # type: ignore[arg-type]
+        roms = " + ".join(f"{len(rom.codes)} x {rom.width}" for rom in found.roms)  # type: ignore[attr-defined]
+        rows.append(
+            (
+                layer,
+                found.function.name,  # type: ignore[attr-defined]
+                found.input,  # type: ignore[attr-defined]
+                found.output,  # type: ignore[attr-defined]
+                roms,
+                lanes,
+                f"{error:.3f}",
+                f"{error * found.output.lsb:.2g}",  # type: ignore[attr-defined]
+            )
+        )
+    heads = ("layer", "function", "input", "output", "ROM entries x bits", "lanes")
+    note = "The largest error is measured over every input code."
+    return table((*heads, "largest error, LSB", "largest error"), rows) + "\n\n" + note
+
+
+def _schedule(design: "Design") -> str:
+    schedule = design.schedule
+    rows: list[tuple[object, ...]] = [
+        ("clock", f"{schedule.clock_mhz:g} MHz on {schedule.target}"),
+        ("cycles per step", schedule.cycles_per_step),
+        ("cycles from the last step to the result", schedule.tail_cycles),
+        ("multipliers", schedule.multipliers),
+    ]
+    try:
+        rows += [
+            ("time steps", schedule.steps),
+            ("latency, cycles", schedule.latency_cycles),
+            ("latency, us", f"{schedule.latency_us:.3f}"),
+            ("initiation interval, cycles", schedule.initiation_interval),
+        ]
+    except ModelError:
+        rows.append(("time steps", "not known"))
+    kinds = Counter(op.kind for op in schedule.ops if op.kind not in ("wire", "constant"))
+    by_cycle = Counter(op.cycle for op in schedule.ops if op.kind == "product")
+    used = np.array([by_cycle[c] for c in range(schedule.result_cycle + 1)])
+    operations = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return (
+        table(("figure", "value"), rows)
+        + f"\n\nOperations: {operations}. Products by cycle: {', '.join(map(str, used))}."
+    )
