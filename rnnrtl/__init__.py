@@ -1,8 +1,8 @@
 """Trained LSTM and GRU networks to Verilog that is proved bit-exact against its NumPy reference.
 
-    network = rnnrtl.load("model.npz")
-    design = rnnrtl.generate(network, "fixed<16,6>")
-    design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
+network = rnnrtl.load("model.npz")
+design = rnnrtl.generate(network, "fixed<16,6>")
+design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
 """
 
 from rnnrtl.design import Design, Simulation, generate

@@ -127,9 +127,7 @@ class Design:
 
     def input_codes(self, x: object) -> NDArray[np.int64]:
         """Return x (batch, steps, features) in the codes of the input format."""
-        codes: NDArray[np.int64] = to_codes(
-            checked_input(self.network, x), self.graph.input_format
-        )
+        codes: NDArray[np.int64] = to_codes(checked_input(self.network, x), self.graph.input_format)
         return codes
 
     def predict(self, x: object) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """A trained network, as plain float64 arrays under the field's own names.
 
-Front ends produce these classes, whatever the framework; everything else reads only these. Gates are
-looked up by name, so no framework's gate order survives past its front end.
+Front ends produce these classes, whatever the framework; everything else reads only these. Gates
+are looked up by name, so no framework's gate order survives past its front end.
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,8 @@ class Recurrent:
         first = np.asarray(self.gates[self.gate_names[0]].kernel)
         if first.ndim != 2 or 0 in first.shape:
             raise ModelError(
-                f"{kind} {self.name!r}: a kernel has shape {first.shape}, expected (units, features)"
+                f"{kind} {self.name!r}: a kernel has shape {first.shape}, "
+                "expected (units, features)"
             )
         units, features = first.shape
         shapes = {
@@ -233,7 +234,7 @@ class Network:
             raise ModelError("a network needs at least one layer, got none")
         if self.steps is not None and (
             isinstance(self.steps, bool)
-            or not isinstance(self.steps, int | np.integer)
+            or not isinstance(self.steps, int | np.integer)  # type: ignore[redundant-expr]
             or self.steps < 1
         ):
             raise ModelError(f"steps must be a positive integer, not {self.steps!r}")

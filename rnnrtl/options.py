@@ -66,7 +66,7 @@ class Options:
         object.__setattr__(self, "clock_mhz", clock)
         delays_of(self.target)
         name = self.name
-        if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
+        if not str(name).isidentifier() or not name.isascii():
             raise ModelError(f"name {name!r} is no Verilog module name: use letters, digits and _")
         if name in VERILOG_KEYWORDS:
             raise ModelError(f"name {name!r} is a Verilog keyword")

@@ -1,10 +1,10 @@
 """Fully connected layer."""
 
-from rnnrtl.cells.numbers import Formats, Numbers, Vector
+from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.network import Dense
 
 
-def apply(layer: Dense, x: Vector, numbers: Numbers, form: Formats) -> Vector:
+def apply(layer: Dense, x: V, numbers: Numbers[V], form: Formats) -> V:
     """Return activation(W x + b)."""
     total = numbers.matvec(layer.kernel, form("kernel"), x) + numbers.constant(
         layer.bias, form("bias")

@@ -1,9 +1,12 @@
-"""Gated recurrent unit: K. Cho et al., EMNLP 2014 (arXiv 1406.1078); `reset_after` is cuDNN's form."""
+"""Gated recurrent unit: K. Cho et al., EMNLP 2014 (arXiv 1406.1078).
+
+The form with the reset gate after the product (`reset_after`) is that of cuDNN.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnrtl.cells.numbers import Formats, Numbers, Vector
+from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.network import GRU
 
 STATES = MappingProxyType({"h": "hidden"})
@@ -11,8 +14,8 @@ STATES = MappingProxyType({"h": "hidden"})
 
 
 def step(
-    layer: GRU, x: Vector, state: Mapping[str, Vector], numbers: Numbers, form: Formats
-) -> dict[str, Vector]:
+    layer: GRU, x: V, state: Mapping[str, V], numbers: Numbers[V], form: Formats
+) -> dict[str, V]:
     """Return the next state.
 
     z, r = sigmoid(W x + b + U h), each with weights of its own
@@ -22,22 +25,22 @@ def step(
     """
     h = state["h"]
 
-    def kernel(name: str, *biases: str) -> Vector:
+    def kernel(name: str, *biases: str) -> V:
         weights = layer.gates[name]
         bias = sum(getattr(weights, b) for b in biases)
         product = numbers.matvec(weights.kernel, form("kernel"), x)
         return (product + numbers.constant(bias, form("bias"))).named(f"{name}_kernel")
 
-    def recurrent(name: str, vector: Vector) -> Vector:
+    def recurrent(name: str, vector: V) -> V:
         weights = layer.gates[name].recurrent_kernel
         product = numbers.matvec(weights, form("recurrent_kernel"), vector)
         return product.named(f"{name}_recurrent")
 
-    def activated(name: str, total: Vector, function: str, tensor: str) -> Vector:
+    def activated(name: str, total: V, function: str, tensor: str) -> V:
         preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
         return preactivation.lookup(function, form(tensor), form("preactivation")).named(name)
 
-    def gate(name: str) -> Vector:
+    def gate(name: str) -> V:
         total = kernel(name, "bias", "recurrent_bias") + recurrent(name, h)
         return activated(name, total, layer.recurrent_activation, "gate")
 

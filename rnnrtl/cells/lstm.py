@@ -1,10 +1,11 @@
 """Long short-term memory: S. Hochreiter and J. Schmidhuber, Neural Computation 9(8), 1997,
-with the forget gate of F. A. Gers et al., Neural Computation 12(10), 2000."""
+with the forget gate of F. A. Gers et al., Neural Computation 12(10), 2000.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnrtl.cells.numbers import Formats, Numbers, Vector
+from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.network import LSTM
 
 STATES = MappingProxyType({"h": "hidden", "c": "cell"})
@@ -12,8 +13,8 @@ STATES = MappingProxyType({"h": "hidden", "c": "cell"})
 
 
 def step(
-    layer: LSTM, x: Vector, state: Mapping[str, Vector], numbers: Numbers, form: Formats
-) -> dict[str, Vector]:
+    layer: LSTM, x: V, state: Mapping[str, V], numbers: Numbers[V], form: Formats
+) -> dict[str, V]:
     """Return the next state.
 
     i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own
@@ -21,7 +22,7 @@ def step(
     h' = o * tanh(c')
     """
 
-    def gate(name: str, function: str, tensor: str) -> Vector:
+    def gate(name: str, function: str, tensor: str) -> V:
         weights = layer.gates[name]
         kernel = numbers.matvec(weights.kernel, form("kernel"), x) + numbers.constant(
             weights.bias + weights.recurrent_bias, form("bias")

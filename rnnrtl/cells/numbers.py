@@ -5,7 +5,7 @@ reference and the hardware, and float64 arrays (`rnnrtl.graph.real`).
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,34 +19,34 @@ Formats = Callable[[str], Format]
 class Vector(Protocol):
     """A vector of numbers: exact under +, - and *, brought into a format by `to` only."""
 
-    def __add__(self, other: Any) -> Any: ...
-    def __sub__(self, other: Any) -> Any: ...
-    def __mul__(self, other: Any) -> Any: ...
+    def __add__(self, other: Self, /) -> Self: ...
+    def __sub__(self, other: Self, /) -> Self: ...
+    def __mul__(self, other: Self, /) -> Self: ...
 
-    def to(self, form: Format) -> Any:
+    def to(self, form: Format) -> Self:
         """Round and saturate (or wrap) into a format."""
 
-    def lookup(self, function: str, output: Format, input_: Format) -> Any:
+    def lookup(self, function: str, output: Format, input_: Format) -> Self:
         """Apply an activation function, from a format to a format."""
 
-    def relu(self) -> Any:
+    def relu(self) -> Self:
         """Return max(x, 0)."""
 
-    def blend(self, a: Any, b: Any) -> Any:
+    def blend(self, a: Self, b: Self) -> Self:
         """Return (1 - self) * a + self * b; self lies within 0..1."""
 
-    def named(self, name: str) -> Any:
+    def named(self, name: str) -> Self:
         """Return the same vector under a name."""
 
-    def last_step(self) -> Any:
-        """Return the vector of a sequence's last step."""
+
+V = TypeVar("V", bound=Vector)
 
 
-class Numbers(Protocol):
+class Numbers(Protocol[V]):
     """Where weights become numbers of one kind."""
 
-    def constant(self, values: NDArray[np.float64], form: Format) -> Any:
+    def constant(self, values: NDArray[np.float64], form: Format) -> V:
         """Return a constant vector."""
 
-    def matvec(self, matrix: NDArray[np.float64], form: Format, x: Any) -> Any:
+    def matvec(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
         """Return matrix @ x; matrix (units, features)."""

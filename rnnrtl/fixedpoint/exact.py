@@ -50,9 +50,9 @@ def to_codes(values: Any, form: Format) -> IntArray:
     if np.abs(scaled).max(initial=0) < 1 << 52:
         rounded: IntArray = _round(scaled, form.rounding).astype(np.int64)
     else:  # float64 beyond 2**52 is an integer already, but int64 may not hold it
-        rounded = np.array(
-            [_big_code(v, form) for v in array.ravel()], dtype=object
-        ).reshape(array.shape)
+        rounded = np.array([_big_code(v, form) for v in array.ravel()], dtype=object).reshape(
+            array.shape
+        )
     return np.asarray(overflowed(rounded, form)).astype(np.int64)
 
 

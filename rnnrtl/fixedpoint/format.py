@@ -89,9 +89,7 @@ class Format:
             return f"fixed<{self.width},{self.int_bits}>"
         if plain == (Rounding.TRN, Overflow.WRAP):
             return f"ap_fixed<{self.width},{self.int_bits}>"
-        return (
-            f"fixed<{self.width},{self.int_bits},{self.rounding.name},{self.overflow.name}>"
-        )
+        return f"fixed<{self.width},{self.int_bits},{self.rounding.name},{self.overflow.name}>"
 
     @classmethod
     def parse(cls, text: "str | Format") -> "Format":

@@ -49,7 +49,9 @@ class Precision:
         if isinstance(precision, str) and precision.strip() == "auto":
             from rnnrtl.errors import UnsupportedError
 
-            raise UnsupportedError("precision 'auto' is not supported yet: give a format, such as 'fixed<16,6>'")
+            raise UnsupportedError(
+                "precision 'auto' is not supported yet: give a format, such as 'fixed<16,6>'"
+            )
         if isinstance(precision, str | Format):
             return cls(Format.parse(precision))
         if not isinstance(precision, Mapping):

@@ -31,9 +31,7 @@ class Plan:
     @property
     def recurrent(self) -> set[Node]:
         """Return the nodes that lie on a recurrence."""
-        return {
-            node for item in self.items if isinstance(item, Recurrence) for node in item.nodes
-        }
+        return {node for item in self.items if isinstance(item, Recurrence) for node in item.nodes}
 
 
 def plan(graph: Graph) -> Plan:
@@ -68,9 +66,7 @@ def plan(graph: Graph) -> Plan:
             if any(user not in inside for user in users[node]) or node is graph.output
         }
         members = tuple(node for node in nodes if node in inside or node in ends)
-        items.append(
-            Recurrence(loop, members, tuple(node for node in nodes if node in outputs))
-        )
+        items.append(Recurrence(loop, members, tuple(node for node in nodes if node in outputs)))
         done |= inside
     take(set(nodes))
     return Plan(tuple(items))
@@ -139,7 +135,7 @@ def _run(
     compute: Callable[[Node, dict[Node, IntArray]], IntArray],
 ) -> None:
     batch, steps = shape
-    state = {
+    state: dict[Node, IntArray] = {
         s: np.broadcast_to(np.array(s.initial, dtype=s.dtype), (batch, s.size))
         for s, _ in recurrence.loop.states
     }

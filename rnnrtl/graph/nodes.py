@@ -7,7 +7,7 @@ operation is one line of arithmetic (`Node.arithmetic`) that NumPy runs and Amar
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from rnnrtl.fixedpoint.exact import IntArray, dtype_for
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
 from rnnrtl.lut.table import Rom, Table, address, build_table
 
-Self = TypeVar("Self", bound="Node")
 Bounds = tuple[int, ...]
 
 
@@ -52,7 +51,7 @@ class Node:
         """Compute one lane (or whole arrays) from the same lane of each argument."""
         raise NotImplementedError(type(self).__name__)
 
-    def named(self: Self, name: str) -> Self:
+    def named(self, name: str) -> Self:
         """Return this node under a name."""
         return replace(self, name=name)
 
@@ -161,24 +160,32 @@ class MatVec(Node):
 
 @dataclass(frozen=True, eq=False)
 class Add(Node):
+    """a + b."""
+
     def arithmetic(self, a: Any, b: Any) -> Any:
         return a + b
 
 
 @dataclass(frozen=True, eq=False)
 class Subtract(Node):
+    """a - b."""
+
     def arithmetic(self, a: Any, b: Any) -> Any:
         return a - b
 
 
 @dataclass(frozen=True, eq=False)
 class Multiply(Node):
+    """a * b, lane by lane."""
+
     def arithmetic(self, a: Any, b: Any) -> Any:
         return a * b
 
 
 @dataclass(frozen=True, eq=False)
 class Relu(Node):
+    """max(x, 0)."""
+
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.maximum_zero(x)
 
@@ -239,18 +246,24 @@ class Bounded(Node):
 
 @dataclass(frozen=True, eq=False)
 class Clamp(Bounded):
+    """Overflow modes SAT and SAT_SYM."""
+
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.clamp(x, self.form.min_code, self.form.max_code)
 
 
 @dataclass(frozen=True, eq=False)
 class ZeroOutside(Bounded):
+    """Overflow mode SAT_ZERO."""
+
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.zero_outside(x, self.form.min_code, self.form.max_code)
 
 
 @dataclass(frozen=True, eq=False)
 class Wrap(Bounded):
+    """Overflow mode WRAP."""
+
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.wrap(x, self.form.width)
 

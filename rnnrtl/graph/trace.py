@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl import cells
+from rnnrtl.cells.numbers import Formats
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
@@ -96,7 +97,7 @@ def trace(network: Network, precision: Precision) -> Graph:
     )
 
 
-def _loop(layer: Recurrent, x: Node, form: cells.dense.Formats) -> Loop:
+def _loop(layer: Recurrent, x: Node, form: Formats) -> Loop:
     """Trace a step of a recurrent layer with state ranges that hold at every step.
 
     The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
@@ -145,7 +146,7 @@ def _loop(layer: Recurrent, x: Node, form: cells.dense.Formats) -> Loop:
     return traced()
 
 
-def _check_weights(layer: Recurrent | Dense, form: cells.dense.Formats) -> None:
+def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
     """Warn of weights that a format cannot hold."""
     tensors: dict[str, list[NDArray[np.float64]]]
     if isinstance(layer, Dense):

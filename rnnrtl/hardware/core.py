@@ -44,7 +44,7 @@ class Core(wiring.Component):
     def __init__(
         self,
         schedule: Schedule,
-        input: StreamFormat,
+        input: StreamFormat,  # noqa: A002 - the stream's name
         output: StreamFormat,
         *,
         return_sequences: bool,

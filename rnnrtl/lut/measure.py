@@ -33,5 +33,8 @@ def max_error_lsb(table: Table) -> float:
         ends = np.concatenate([starts, starts + cell - 1, [half - 1]])
         ends = ends[ends < half]
         codes = np.concatenate([ends, -ends, [-half]])
-    exact = table.function.real(codes * table.input.lsb) * 2.0**table.output.fraction_bits
+    exact = (
+        table.function.real(codes.astype(np.float64) * table.input.lsb)
+        * 2.0**table.output.fraction_bits
+    )
     return float(np.abs(apply(table, codes) - exact).max())

@@ -115,9 +115,7 @@ class _Fit:
         cells = np.arange(y.size, dtype=np.float64) * 2.0**dropped
         ends = np.minimum(cells + 2.0**dropped - 1, self.limit)
         ends[-1] = self.last
-        return float(
-            max(np.abs(y - self.exact(cells)).max(), np.abs(y - self.exact(ends)).max())
-        )
+        return float(max(np.abs(y - self.exact(cells)).max(), np.abs(y - self.exact(ends)).max()))
 
 
 @lru_cache(maxsize=256)
@@ -195,7 +193,7 @@ def _fit(f: Function, input_: Format, output: Format, bound: float) -> _Fit:
         low, high = 0, last - 1
         while low < high:
             middle = (low + high) // 2
-            if top - float(f.real(np.float64(middle * input_.lsb))) * scale_out <= slack:
+            if top - float(f.real(np.asarray(middle * input_.lsb))) * scale_out <= slack:
                 high = middle
             else:
                 low = middle + 1
@@ -206,7 +204,7 @@ def _fit(f: Function, input_: Format, output: Format, bound: float) -> _Fit:
         limit = min(limit, (1 << reached(bound).bit_length()) - 1)
     limit = max(1, min(limit, last - 1))
     ceiling = min(round(top), output.max_code, round(f.total * scale_out) - output.min_code)
-    start = min(round(float(f.real(np.float64(0.0))) * scale_out), ceiling)
+    start = min(round(float(f.real(np.asarray(0.0))) * scale_out), ceiling)
     return _Fit(f, input_.lsb, scale_out, limit, last, start, ceiling)
 
 

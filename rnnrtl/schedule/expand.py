@@ -142,9 +142,7 @@ class Expansion:
             for lane, ops in enumerate(zip(*operands, strict=True))
         )
 
-    def _lane(
-        self, node: Node, name: str, layer: str, lane: int, operands: tuple[Op, ...]
-    ) -> Op:
+    def _lane(self, node: Node, name: str, layer: str, lane: int, operands: tuple[Op, ...]) -> Op:
         rom = node.rom if isinstance(node, RomRead) else None
         bounds = (node.lowest[lane], node.highest[lane])
         if _changes_nothing(node, operands):
@@ -217,9 +215,7 @@ def _changes_nothing(node: Node, operands: tuple[Op, ...]) -> bool:
     return isinstance(node, Relu) and op.lowest >= 0
 
 
-def _delay(
-    node: Node, operands: tuple[Op, ...], bounds: tuple[int, int], delays: Delays
-) -> float:
+def _delay(node: Node, operands: tuple[Op, ...], bounds: tuple[int, int], delays: Delays) -> float:
     """Return how long one lane takes, ns."""
     width = operands[0].width
     if isinstance(node, Multiply):

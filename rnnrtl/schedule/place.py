@@ -131,9 +131,7 @@ class _Term:
         return (-high, -low) if self.negative else (low, high)
 
 
-def place_sum(
-    placer: Placer, total: Linear, name: str, layer: str, bounds: tuple[int, int]
-) -> Op:
+def place_sum(placer: Placer, total: Linear, name: str, layer: str, bounds: tuple[int, int]) -> Op:
     """Place a sum of products: products first, then an adder tree that joins what is early first.
 
     What does not depend on a layer's own state is summed apart, ahead of the loop, and joins the

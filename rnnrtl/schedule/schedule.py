@@ -153,9 +153,7 @@ def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[Stat
             written = max(op.cycle for op in ends) + 1
             reads = [readers[op] for op in lanes if op in readers]
             found.append(
-                StateSchedule(
-                    lanes, ends, state.initial, written, min(reads, default=written - 1)
-                )
+                StateSchedule(lanes, ends, state.initial, written, min(reads, default=written - 1))
             )
     return found
 

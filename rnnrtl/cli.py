@@ -1,0 +1,252 @@
+"""The command line: each command is the same call as in Python."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+import rnnrtl
+from rnnrtl.design import SIMULATORS, Design, SimulatorName
+from rnnrtl.errors import InputError, PrecisionWarning, RnnrtlError, VerificationError
+from rnnrtl.project import random_codes
+
+app = typer.Typer(
+    name="rnnrtl",
+    help="Trained LSTM and GRU networks to Verilog, proved bit-exact against its reference.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+Model = Annotated[Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        "-p",
+        help="fixed<W,I> (rounds, saturates) or ap_fixed<W,I[,Q[,O]]> as in Vitis HLS",
+    ),
+]
+FormatsOption = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads Optional
+    typer.Option(
+        "--format", "-f", help="format of some tensors: gru.hidden=fixed<12,2>; may be repeated"
+    ),
+]
+ClockOption = Annotated[float, typer.Option("--clock-mhz", help="clock to place registers for")]
+TargetOption = Annotated[
+    str, typer.Option("--target", "-t", help="FPGA family: xcup, xcu, xc7, ecp5, ice40")
+]
+StepsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--steps", help="time steps of a sequence, where the file does not say"),
+]
+ActivationsOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
+]
+NameOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--name", help="Verilog top module"),
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder to write")]
+
+
+@app.command()
+def generate(
+    model: Model,
+    precision: PrecisionOption = "fixed<16,6>",
+    formats: FormatsOption = None,
+    clock_mhz: ClockOption = 200.0,
+    target: TargetOption = "xcup",
+    steps: StepsOption = None,
+    activations: ActivationsOption = None,
+    name: NameOption = None,
+    output: OutputOption = Path("build"),
+) -> None:
+    """Write Verilog, testbench, constraints, scripts, manifest and report into a folder."""
+    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
+    _describe(design)
+    with Console(stderr=True).status("writing"):
+        design.write(output)
+    typer.echo(f"wrote {output}/{design.name}.v, report.md, sim/ and more")
+
+
+@app.command()
+def simulate(
+    model: Model,
+    precision: PrecisionOption = "fixed<16,6>",
+    formats: FormatsOption = None,
+    clock_mhz: ClockOption = 200.0,
+    target: TargetOption = "xcup",
+    steps: StepsOption = None,
+    activations: ActivationsOption = None,
+    name: NameOption = None,
+    simulator: Annotated[
+        str, typer.Option("--simulator", "-s", help=", ".join(SIMULATORS))
+    ] = "icarus",
+    inputs: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--input", "-i", help=".npy, or .npz with `x`: (batch, steps, features)"),
+    ] = None,
+    sequences: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--sequences", "-n", min=1, help="only the first so many sequences"),
+    ] = None,
+) -> None:
+    """Simulate the hardware, with random stalls, and compare every bit with the reference.
+
+    Without --input the vectors are random.
+    """
+    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
+    x = _read_x(inputs) if inputs is not None else _random_x(design, sequences)
+    with Progress(transient=True, console=Console(stderr=True)) as bars:
+        task = bars.add_task(simulator, total=None)
+        found = design.simulate(
+            x[:sequences],
+            _simulator(simulator),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    typer.echo(
+        f"{design.name} in {simulator}: {len(found.outputs)} sequences, "
+        f"latency {found.latency_cycles} cycles, II {found.initiation_interval}, "
+        + ("bit-exact" if found.bit_exact else "NOT bit-exact")
+    )
+    if not found.bit_exact:
+        raise VerificationError("the hardware differs from its reference")
+
+
+@app.command()
+def estimate(
+    model: Model,
+    precision: PrecisionOption = "fixed<16,6>",
+    formats: FormatsOption = None,
+    clock_mhz: ClockOption = 200.0,
+    target: TargetOption = "xcup",
+    steps: StepsOption = None,
+    activations: ActivationsOption = None,
+    name: NameOption = None,
+) -> None:
+    """Synthesise with Yosys and count LUT, FF, DSP, block RAM and carry chains."""
+    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
+    with Console(stderr=True).status(f"Yosys, {target}"):
+        found = design.estimate()
+    typer.echo(
+        f"{design.name} on {found.target}: {found.lut} LUT, {found.ff} FF, {found.dsp} DSP, "
+        f"{found.bram:g} BRAM, {found.carry} carry"
+    )
+
+
+@app.command()
+def demo(
+    output: OutputOption = Path("build/demo"),
+    target: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--target", "-t", help="FPGA family to size for; may be repeated"),
+    ] = None,
+) -> None:
+    """Take trained top taggers (GRU and LSTM) all the way, on 2,000 jets."""
+    from rnnrtl.demo.top_tagging import demo as run
+
+    run(output, target or ["xcup"])
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(rnnrtl.__version__)
+
+
+def main() -> None:
+    """Run the command line: exit status 0, 1 (our own error, in one line) or 2 (usage)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PrecisionWarning)
+        warnings.showwarning = _show_warning
+        try:
+            app()
+        except RnnrtlError as error:
+            typer.echo(f"rnnrtl: {error}", err=True)
+            sys.exit(1)
+        except SystemExit as ending:
+            if ending.code != _INTERRUPTED:
+                raise
+            typer.echo("rnnrtl: interrupted", err=True)
+            sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    typer.echo(f"rnnrtl: warning: {message}", err=True)
+
+
+def _design(
+    model: Path,
+    precision: str,
+    formats: list[str] | None,
+    clock_mhz: float,
+    target: str,
+    steps: int | None,
+    activations: list[str] | None,
+    name: str | None,
+) -> Design:
+    network = rnnrtl.load(model, steps=steps, activations=_pairs("--activation", activations))
+    return rnnrtl.generate(
+        network,
+        {"*": precision, **_pairs("--format", formats)},
+        clock_mhz=clock_mhz,
+        target=target,
+        name=name,
+    )
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint=option)
+        pairs[key] = value
+    return pairs
+
+
+def _describe(design: Design) -> None:
+    schedule = design.schedule
+    line = (
+        f"{design.name}: {schedule.cycles_per_step} cycles a step, "
+        f"{schedule.multipliers} multipliers, {schedule.clock_mhz:g} MHz on {schedule.target}"
+    )
+    if schedule.steps is not None:
+        line += f", latency {schedule.latency_cycles} cycles, II {schedule.initiation_interval}"
+    typer.echo(line)
+
+
+def _simulator(name: str) -> SimulatorName:
+    for known in SIMULATORS:
+        if name == known:
+            return known
+    raise typer.BadParameter(
+        f"unknown simulator {name!r}, known: {', '.join(SIMULATORS)}", param_hint="--simulator"
+    )
+
+
+def _read_x(path: Path) -> NDArray[Any]:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return np.asarray(found["x"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"cannot read x from {path}: {error}") from None
+
+
+def _random_x(design: Design, sequences: int | None) -> NDArray[np.float64]:
+    codes = random_codes(design, sequences or 8)
+    return codes * design.graph.input_format.lsb

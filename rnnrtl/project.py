@@ -1,0 +1,141 @@
+"""The folder that `Design.write` makes: everything a hardware engineer goes on with."""
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import rnnrtl
+from rnnrtl.errors import InputError, OutputError
+from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.simulate import write_testbench
+
+if TYPE_CHECKING:
+    from rnnrtl.design import Design
+
+RANDOM_SEQUENCES = 8
+RANDOM_STEPS = 10
+"""Vectors where the caller gives none, and time steps where the network's are not known."""
+
+_VIVADO_PARTS = {
+    "xcup": "xcvu13p-flga2577-2-e",
+    "xcu": "xcku115-flvb2104-2-e",
+    "xc7": "xc7a200tfbg484-2",
+}
+
+
+def write_project(design: "Design", directory: Path, x: object | None = None) -> Path:
+    """Write a design's folder; see `Design.write`.
+
+    Everything is made in a folder beside it first and then moved, so that a full disk or Ctrl-C
+    leaves what was there before. Files of other names in `directory` stay.
+    """
+    codes = design.input_codes(x) if x is not None else random_codes(design)
+    if not len(codes):
+        raise InputError("x holds no sequence: the testbench needs at least one")
+    expected = design.predict_codes(codes)
+    staging: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        if directory.exists() and not directory.is_dir():
+            raise OutputError(f"{directory} is a file: give a folder to write into")
+        staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        _fill(design, staging, codes, expected)
+        _move(staging, directory)
+    except OSError as error:
+        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        raise OutputError(f"cannot write {directory}: {why}") from None
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+    return directory
+
+
+def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArray:
+    """Return seeded random input codes (sequences, steps, features) over the input format."""
+    steps = design.network.steps or RANDOM_STEPS
+    half = 1 << (design.graph.input_format.width - 1)
+    generator = np.random.default_rng(0)
+    shape = (sequences, steps, design.network.features)
+    codes: IntArray = generator.integers(-half, half - 1, size=shape, endpoint=True)
+    return codes
+
+
+def _fill(design: "Design", folder: Path, codes: IntArray, expected: IntArray) -> None:
+    schedule = design.schedule
+    steps = codes.shape[1]
+    write_testbench(
+        folder,
+        design.hardware,
+        codes,
+        expected,
+        latency_cycles=schedule.latency_of(steps),
+        initiation_interval=steps * schedule.beat_interval,
+        extra={
+            "generator": f"rnnrtl {rnnrtl.__version__}",
+            "precision": str(design.precision),
+            "mode": design.options.mode,
+            "clock_mhz": design.options.clock_mhz,
+            "target": design.options.target,
+            "input_format": str(design.graph.input_format),
+            "output_format": str(design.graph.output_format),
+            "cycles_per_step": schedule.cycles_per_step,
+            "multipliers": schedule.multipliers,
+        },
+    )
+    period = 1000 / design.options.clock_mhz
+    texts = {
+        "report.md": design.report(),
+        "constraints/clock.xdc": f"create_clock -name clk -period {period:.3f} [get_ports clk]\n",
+        "constraints/clock.sdc": f"create_clock -name clk -period {period:.3f} [get_ports clk]\n",
+        "scripts/yosys.ys": _yosys(design),
+        "scripts/vivado.tcl": _vivado(design),
+    }
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    folder.chmod(0o755)  # mkdtemp made it private
+
+
+def _yosys(design: "Design") -> str:
+    from rnnrtl.synthesis.targets import TARGETS
+
+    script = TARGETS[design.options.target].script.replace("{top}", design.name)
+    return (
+        "# Run in the folder above this one: yosys scripts/yosys.ys\n"
+        f"read_verilog {design.name}.v\n" + script.replace("; ", "\n") + "\nstat\n"
+    )
+
+
+def _vivado(design: "Design") -> str:
+    part = _VIVADO_PARTS.get(design.options.target, "xc7a200tfbg484-2")
+    return "\n".join(
+        (
+            "# Run in the folder above this one: vivado -mode batch -source scripts/vivado.tcl",
+            f"read_verilog {design.name}.v",
+            "read_xdc constraints/clock.xdc",
+            f"synth_design -top {design.name} -part {part} -mode out_of_context",
+            "opt_design",
+            "place_design",
+            "route_design",
+            "report_utilization -file vivado_utilization.txt",
+            "report_timing_summary -file vivado_timing.txt",
+            "",
+        )
+    )
+
+
+def _move(staging: Path, directory: Path) -> None:
+    if not directory.exists():
+        staging.replace(directory)
+        return
+    for source in sorted(staging.rglob("*")):
+        target = directory / source.relative_to(staging)
+        if source.is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            source.replace(target)
