@@ -40,7 +40,7 @@ def low_bits(x: Any, bits: int) -> Any:
 def wrap(x: Any, width: int) -> Any:
     """Return the number that the low `width` bits of x stand for in two's complement."""
     if isinstance(x, Value):
-        return (x[:width] if len(x) >= width else x).as_signed()
+        return x[:width].as_signed() if len(x) >= width else x
     half = 1 << (width - 1)
     return ((x + half) & ((1 << width) - 1)) - half
 

@@ -14,6 +14,8 @@ IntArray = NDArray[Any]  # int64, or object holding Python ints beyond
 INT64_BITS = 62  # below 63: intermediate sums of two in-range numbers still fit
 FLOAT64_BITS = 53
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 def dtype_for(*bounds: int) -> type:
     """Return int64 where numbers up to the bounds (and sums of two) fit in it, else object."""
@@ -27,13 +29,20 @@ def matmul(x: IntArray, matrix: IntArray) -> IntArray:
     """
     if x.dtype == object or matrix.dtype == object:
         return np.asarray(x.astype(object) @ matrix.T.astype(object))
-    peak = int(np.abs(x).max(initial=0))
-    weight = int(np.abs(matrix).sum(axis=1).max(initial=0))
+    peak, largest = _peak(x), _peak(matrix)
+    weight = largest * matrix.shape[1]
+    if weight < 1 << INT64_BITS:  # the sums of a row's magnitudes, where int64 holds them
+        weight = int(np.abs(matrix).sum(axis=1).max(initial=0))
     if peak * weight < 1 << FLOAT64_BITS:
         return np.asarray((x.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64))
     if peak * weight < 1 << INT64_BITS:
         return np.asarray(x @ matrix.T)
     return np.asarray(x.astype(object) @ matrix.T.astype(object))
+
+
+def _peak(x: IntArray) -> int:
+    """Return max(abs(x)); NumPy's abs would leave the lowest int64 negative."""
+    return max(-int(x.min(initial=0)), int(x.max(initial=0)))
 
 
 def to_codes(values: Any, form: Format) -> IntArray:
@@ -47,6 +56,8 @@ def to_codes(values: Any, form: Format) -> IntArray:
         raise InputError(f"value {array[where]} at index {where} has no fixed-point code")
     with np.errstate(over="ignore"):
         scaled = np.ldexp(array, form.fraction_bits)
+    # A value that underflows to zero still has a sign, which TRN and TRN_ZERO ask for.
+    scaled = np.where((scaled == 0) & (array != 0), np.copysign(_TINY, array), scaled)
     if np.abs(scaled).max(initial=0) < 1 << 52:
         rounded: IntArray = _round(scaled, form.rounding).astype(np.int64)
     else:  # float64 beyond 2**52 is an integer already, but int64 may not hold it

@@ -41,8 +41,8 @@ class Precision:
     def parse(cls, precision: "str | Format | Mapping[str, object] | Precision") -> "Precision":
         """Read one format for everything, or a mapping of patterns to formats.
 
-        A mapping needs a `"*"` entry unless its patterns cover every tensor; nested mappings
-        {layer: {tensor: format}} mean the same as "layer.tensor".
+        A mapping needs a `"*"` entry, the default; nested mappings {layer: {tensor: format}} mean
+        the same as "layer.tensor".
         """
         if isinstance(precision, Precision):
             return precision
