@@ -346,7 +346,8 @@ def look_up(table: Table, x: Node) -> Node:
     """Return the nodes of a table look-up: magnitude, ROMs, their sum, and the mirrored half."""
     if isinstance(x, Clamp) and table.limit <= min(x.form.max_code, -x.form.min_code):
         # The magnitude saturates before the format does: one of the two is enough.
-        x = x.args[0].named(x.name)
+        # Never copied where it has a name: it may be an input, or something computed already.
+        x = x.args[0] if x.args[0].name else x.args[0].named(x.name)
     high = tuple(
         min(max(abs(a), abs(b)), table.limit) for a, b in zip(x.lowest, x.highest, strict=True)
     )

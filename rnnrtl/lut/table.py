@@ -8,7 +8,7 @@ bits one of offsets along the slope: the same error from a fraction of the bits.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -135,9 +135,16 @@ def build_table(function: str, input_: Format, output: Format) -> Table:
             return table
     table = cheapest_table(function, input_, output, BOUNDS_LSB[-1])
     if table is None:
+        highest = output.max_code * output.lsb
+        if highest <= 0 or highest + output.lsb < FUNCTIONS[function].asymptote:
+            raise PrecisionError(
+                f"no {function} table to {output}: it ends at {highest:.4g}, but {function} goes "
+                "up to 1: give `gate`, `candidate` or `output` more bits left of the point"
+            )
         raise PrecisionError(
             f"no {function} table from {input_} to {output} within {BOUNDS_LSB[-1]} LSB and "
-            f"2**{MAX_ADDRESS_BITS} entries: give `gate` and `candidate` fewer fraction bits"
+            f"2**{MAX_ADDRESS_BITS} entries: give `gate`, `candidate` or `output` fewer fraction "
+            "bits"
         )
     return table
 
@@ -157,8 +164,18 @@ def cheapest_table(
     whose 1.0 wraps to -1.0 serves nobody. The error counts that saturation too, but not what the
     output format cannot express by more than one LSB.
     """
-    f = FUNCTIONS[function]
-    fit = _fit(f, input_, output, max_error_lsb)
+    fit = _fit(FUNCTIONS[function], input_, output, max_error_lsb)
+    table = _cheapest(fit, input_, output, max_error_lsb, most_luts)
+    if table is None and fit.limit == fit.last - 1:
+        # The lowest code alone has a magnitude beyond the highest: it may need an entry of its own.
+        fit = replace(fit, limit=fit.last)
+        table = _cheapest(fit, input_, output, max_error_lsb, most_luts)
+    return table
+
+
+def _cheapest(
+    fit: _Fit, input_: Format, output: Format, max_error_lsb: float, most_luts: float
+) -> Table | None:
     best: Table | None = None
     coarsest = _coarsest_plain(fit, max_error_lsb)
     if coarsest is not None:
@@ -178,7 +195,7 @@ def cheapest_table(
                 if fit.error(y, dropped) > max_error_lsb + 1e-9:
                     continue
                 lowest, highest = int(y.min()), int(y.max())
-                best = Table(f, input_, output, fit.limit, roms, guard, lowest, highest)
+                best = Table(fit.function, input_, output, fit.limit, roms, guard, lowest, highest)
                 most_luts = cost
     return best
 
@@ -205,6 +222,7 @@ def _fit(f: Function, input_: Format, output: Format, bound: float) -> _Fit:
     limit = max(1, min(limit, last - 1))
     ceiling = min(round(top), output.max_code, round(f.total * scale_out) - output.min_code)
     start = min(round(float(f.real(np.asarray(0.0))) * scale_out), ceiling)
+    start = max(start, round(f.total * scale_out) - output.max_code)  # so that total - y fits too
     return _Fit(f, input_.lsb, scale_out, limit, last, start, ceiling)
 
 

@@ -1,0 +1,190 @@
+"""Activation tables: brute force over every input code."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rnnrtl.errors import PrecisionError
+from rnnrtl.fixedpoint import Format, Overflow, Rounding
+from rnnrtl.fixedpoint.arithmetic import magnitude
+from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.nodes import Node, input_vector, look_up
+from rnnrtl.graph.trace import Graph
+from rnnrtl.lut.functions import FUNCTIONS
+from rnnrtl.lut.measure import apply, max_error_lsb
+from rnnrtl.lut.table import BOUNDS_LSB, CHEAP_LUTS, Table, address, build_table, cheapest_table
+
+# The functions again, from the standard library, so that the measure is not its own judge.
+REAL = {"sigmoid": lambda x: 0.5 * (1 + math.tanh(x / 2)), "tanh": math.tanh}
+
+PAIRS = [
+    ("fixed<16,6>", "fixed<16,6>"),
+    ("fixed<16,6>", "fixed<18,2>"),
+    ("fixed<16,4>", "fixed<16,2>"),
+    ("fixed<12,4>", "fixed<12,4>"),
+    ("ap_fixed<12,5>", "ap_fixed<12,5>"),
+    ("fixed<12,4>", "fixed<8,1>"),  # 1.0 is out of range
+    ("fixed<12,5>", "fixed<8,2,TRN,SAT_SYM>"),
+    ("fixed<10,4>", "fixed<14,2>"),
+    ("fixed<9,3,RND_CONV,SAT_SYM>", "fixed<9,3,RND_CONV,SAT_SYM>"),
+    ("fixed<8,3>", "fixed<8,3>"),
+    ("fixed<8,-1>", "fixed<12,2>"),  # inputs near 0 only
+    ("fixed<6,8>", "fixed<6,2>"),  # inputs on a grid of 4
+    ("fixed<4,2>", "fixed<4,2>"),
+    ("fixed<8,4>", "fixed<3,3>"),  # integers only
+    ("fixed<2,2>", "fixed<8,2>"),
+    ("fixed<1,1>", "fixed<8,2>"),
+]
+
+
+def codes_of(form: Format) -> NDArray[np.int64]:
+    half = 1 << (form.width - 1)
+    return np.arange(-half, half)
+
+
+def exact_lsb(table: Table) -> NDArray[np.float64]:
+    function = REAL[table.function.name]
+    values = [function(float(code) * table.input.lsb) for code in codes_of(table.input)]
+    return np.array(values) * 2.0**table.output.fraction_bits
+
+
+def check(table: Table) -> None:
+    """Check everything that a table promises, at every input code."""
+    codes = codes_of(table.input)
+    y = apply(table, codes)
+    error = float(np.abs(y - exact_lsb(table)).max())
+    assert error <= BOUNDS_LSB[-1] + 1e-9
+    assert max_error_lsb(table) == pytest.approx(error, abs=1e-9)
+    assert table.output.min_code <= y.min() <= y.max() <= table.output.max_code
+    # f(-x) = total - f(x); the lowest code has no partner, and 0 is its own.
+    inner, positive = codes > -len(codes) // 2, codes > 0
+    np.testing.assert_array_equal(y[inner & (codes < 0)][::-1], table.total - y[positive])
+    stored = np.where(codes < 0, table.total - y, y)
+    assert table.lowest <= stored.min() <= stored.max() <= table.highest
+    m = magnitude(codes, table.limit)
+    for rom in table.roms:
+        reached = address(m, rom)
+        assert 0 <= reached.min() <= reached.max() < len(rom.codes)
+        low, high = min(rom.codes), max(rom.codes)
+        bound = 1 << (rom.width - (low < 0))
+        assert (-bound if low < 0 else 0) <= low <= high < bound
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_every_code_of_a_table(function: str, source: str, target: str) -> None:
+    check(build_table(function, Format.parse(source), Format.parse(target)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    function=st.sampled_from(sorted(FUNCTIONS)),
+    source=st.builds(Format, st.integers(1, 12), st.integers(-3, 14)),
+    width=st.integers(1, 12),
+    int_bits=st.integers(1, 6),
+    rounding=st.sampled_from(Rounding),
+    overflow=st.sampled_from(Overflow),
+)
+def test_every_code_of_any_table(
+    function: str, source: Format, width: int, int_bits: int, rounding: Rounding, overflow: Overflow
+) -> None:
+    target = Format(width, int_bits, rounding, overflow)
+    if width == int_bits == 1 and function == "sigmoid":  # only 0 and -1
+        with pytest.raises(PrecisionError, match="it ends at 0, but sigmoid goes up to 1"):
+            build_table(function, source, target)
+        return
+    check(build_table(function, source, target))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_the_tightest_bound_that_is_cheap(function: str, source: str, target: str) -> None:
+    forms = Format.parse(source), Format.parse(target)
+    error = float(np.abs(exact_lsb(table := build_table(function, *forms))
+                         - apply(table, codes_of(forms[0]))).max())  # fmt: skip
+    for bound in BOUNDS_LSB:
+        cheap = cheapest_table(function, *forms, bound, most_luts=CHEAP_LUTS)
+        if cheap is not None:
+            assert error <= bound + 1e-9
+            if bound == BOUNDS_LSB[0]:  # correctly rounded, but for what saturates
+                wanted = np.clip(exact_lsb(cheap), None, forms[1].max_code)
+                assert np.abs(apply(cheap, codes_of(forms[0])) - wanted).max() <= 0.5 + 1e-9
+            return
+    assert error <= BOUNDS_LSB[-1] + 1e-9
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(("source", "target"), PAIRS[:10])
+def test_the_measure_for_wide_inputs_finds_the_same(
+    function: str, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = build_table(function, Format.parse(source), Format.parse(target))
+    error = max_error_lsb(table)
+    monkeypatch.setattr("rnnrtl.lut.measure.ALL_CODES_BITS", 0)
+    assert max_error_lsb(table) == error
+
+
+def test_a_table_of_64_bit_inputs() -> None:
+    table = build_table("tanh", Format(64, 10), Format(12, 3))
+    assert max_error_lsb(table) <= 1 + 1e-9
+    ends = np.array([-(2**63), 2**63 - 1])
+    assert apply(table, ends).tolist() == [table.total - table.highest, table.highest]
+
+
+def test_a_table_with_a_wrong_entry_shows_in_the_measure() -> None:
+    table = build_table("tanh", Format(8, 3), Format(8, 3))
+    rom = table.roms[0]
+    codes = (rom.codes[0] + 3, *rom.codes[1:])
+    wrong = dataclasses.replace(table, roms=(dataclasses.replace(rom, codes=codes),))
+    assert max_error_lsb(wrong) > 2
+
+
+def test_the_lowest_code_has_an_entry_of_its_own_where_it_needs_one() -> None:
+    # Between the two lowest codes the sigmoid falls by more than one LSB of the output.
+    source, target = Format(10, 3), Format(16, 2)
+    table = build_table("sigmoid", source, target)
+    assert table.limit == 512
+    assert apply(table, np.array([-512]))[0] != apply(table, np.array([-511]))[0]
+    check(table)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("fixed<32,10>", "fixed<32,10>", r"no tanh table from fixed<32,10> .* fewer fraction bits"),
+        ("fixed<16,6>", "fixed<16,0>", r"no tanh table to fixed<16,0>: it ends at 0\.5"),
+        ("fixed<8,3>", "fixed<8,-1>", r"more bits left of the point"),
+    ],
+)
+def test_tables_that_cannot_be(source: str, target: str, words: str) -> None:
+    with pytest.raises(PrecisionError, match=words):
+        build_table("tanh", Format.parse(source), Format.parse(target))
+
+
+def graph_of(x: Node, y: Node, source: Format, target: Format) -> Graph:
+    return Graph(x, y, source, target, (), {}, return_sequences=True)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize("saturated", [False, True])
+def test_the_nodes_of_a_look_up_equal_the_table(
+    function: str, source: str, target: str, saturated: bool
+) -> None:
+    """Also behind a saturation, which the magnitude may take over."""
+    forms = Format.parse(source), Format.parse(target)
+    wide = Format(min(forms[0].width + 2, 16), forms[0].int_bits + 2) if saturated else forms[0]
+    codes = codes_of(wide)
+    table = build_table(function, *forms)
+    x = input_vector(1, wide)
+    inner = x.to(forms[0])
+    y = look_up(table, inner)
+    wanted = apply(table, evaluate(graph_of(x, inner, wide, forms[0]), codes.reshape(-1, 1, 1)))
+    found = evaluate(graph_of(x, y, wide, forms[1]), codes.reshape(-1, 1, 1))
+    np.testing.assert_array_equal(found, wanted)
+    assert y.lowest[0] <= found.min() <= found.max() <= y.highest[0]
