@@ -1,0 +1,154 @@
+"""The command line: results, exit status, and one clear line for what goes wrong."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnrtl
+from rnnrtl import LSTM, Gate, Network
+
+CLI = (sys.executable, "-c", "from rnnrtl.cli import main; main()")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a small trained network."""
+    rng = np.random.default_rng(1)
+
+    def gate() -> Gate:
+        return Gate(
+            rng.normal(size=(3, 2)),
+            rng.normal(size=(3, 3)),
+            rng.normal(size=3),
+            np.zeros(3),
+        )
+
+    network = Network((LSTM("lstm", {name: gate() for name in "ifgo"}),), steps=4, name="tiny")
+    path = tmp_path_factory.mktemp("model") / "tiny.npz"
+    rnnrtl.save(network, path)
+    return path
+
+
+def rnnrtl_command(*words: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*CLI, *map(str, words)], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_generate_writes_a_folder_that_simulates(model: Path, tmp_path: Path) -> None:
+    done = rnnrtl_command("generate", model, "-p", "fixed<12,4>", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "cycles a step" in done.stdout
+    assert (tmp_path / "out" / "tiny.v").is_file()
+
+
+def test_simulate_compares_with_the_reference(model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(3, 4, 2)))
+    done = rnnrtl_command("simulate", model, "-s", "icarus", "-i", tmp_path / "x.npz")
+    assert done.returncode == 0, done.stderr
+    assert "3 sequences" in done.stdout
+    assert done.stdout.endswith(", bit-exact\n")
+
+
+def test_estimate_counts_cells(model: Path) -> None:
+    done = rnnrtl_command("estimate", model, "-p", "fixed<8,3>", "-t", "ice40", "--clock-mhz", 20)
+    assert done.returncode == 0, done.stderr
+    assert "tiny on ice40: " in done.stdout
+
+
+def test_weights_out_of_range_are_told(model: Path, tmp_path: Path) -> None:
+    done = rnnrtl_command("generate", model, "-p", "fixed<12,1>", "-o", tmp_path / "out")
+    assert done.returncode == 0
+    assert "rnnrtl: warning: " in done.stderr
+    assert "saturate in fixed<12,1>" in done.stderr
+
+
+# words after the model, exit status, part of the message
+BAD = [
+    (("-p", "fixed<16>"), 1, "'fixed<16>' is not a format"),
+    (("-p", "fixed<0,0>"), 1, "must be 1 to 64 bits, not 0"),
+    (("-p", "fixed<65,6>"), 1, "must be 1 to 64 bits, not 65"),
+    (("-f", "lstm.hiden=fixed<8,2>"), 1, "'lstm.hiden' names nothing"),
+    (("-f", "lstm.hidden"), 2, "KEY=VALUE"),
+    (("-t", "virtex"), 1, "unknown target 'virtex'"),
+    (("--clock-mhz", "5000"), 1, "too fast"),
+    (("--clock-mhz", "0"), 1, "clock_mhz must be a positive number"),
+    (("--name", "a b"), 1, "'a b' is no Verilog module name"),
+    (("-a", "dense=relu"), 1, "dense"),
+    (("--steps", "0"), 1, "steps"),
+    (("--frobnicate",), 2, "No such option"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "message"), BAD)
+def test_bad_input(
+    model: Path, tmp_path: Path, words: tuple[str, ...], status: int, message: str
+) -> None:
+    done = rnnrtl_command("generate", model, "-o", tmp_path / "out", *words)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    if status == 1:
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("missing.npz", None, "no such file"),
+        ("cut.npz", b"PK\x03\x04", "cut.npz"),
+        ("model.h5", b"\x89HDF", ".h5"),
+    ],
+)
+def test_bad_files(tmp_path: Path, file: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    done = rnnrtl_command("generate", tmp_path / file, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    done = rnnrtl_command("generate", model, "-o", tmp_path / "taken")
+    assert done.returncode == 1
+    assert "taken is a file" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_inputs_that_do_not_fit(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((3, 4, 7)))
+    done = rnnrtl_command("simulate", model, "-i", tmp_path / "x.npy")
+    assert done.returncode == 1
+    assert "(3, 4, 7)" in done.stderr
+
+
+@pytest.mark.parametrize("simulator", ["amaranth", "icarus"])
+def test_ctrl_c_during_a_simulation(model: Path, tmp_path: Path, simulator: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((20000, 4, 2)))
+    words = ["simulate", str(model), "-s", simulator, "-i", "x.npy"]
+    with subprocess.Popen(
+        [*CLI, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        time.sleep(8)
+        assert running.poll() is None, "ended before it could be interrupted"
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert errors.strip().splitlines()[-1] == "rnnrtl: interrupted"
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_usage() -> None:
+    assert rnnrtl_command("--help").returncode == 0
+    assert rnnrtl_command("frobnicate").returncode == 2
+    assert rnnrtl_command("simulate", "x.npz", "-s", "modelsim").returncode in (1, 2)
