@@ -102,12 +102,12 @@ class Core(wiring.Component):
             given.eq(self.m_axis_tvalid & self.m_axis_tready),
         ]
         m.d.sync += free_slots.eq(free_slots - taken + given)
-        wait = Signal(range(self.schedule.beat_interval))
+        busy = Signal(range(self.schedule.beat_interval))
         with m.If(accept):
-            m.d.sync += wait.eq(self.schedule.beat_interval - 1)
-        with m.Elif(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
-        m.d.comb += self.s_axis_tready.eq((wait == 0) & (free_slots != 0))
+            m.d.sync += busy.eq(self.schedule.beat_interval - 1)
+        with m.Elif(busy.any()):
+            m.d.sync += busy.eq(busy - 1)
+        m.d.comb += self.s_axis_tready.eq(~busy.any() & free_slots.any())
         return m
 
 
