@@ -330,6 +330,7 @@ def blend(z: Node, a: Node, b: Node) -> Node:
 
     The range is that of a and b together, since the result lies between them.
     """
+    z = _refined(z, max(z.fraction_bits, 0))  # 1 must be one of its codes
     one = 1 << z.fraction_bits
     if min(z.lowest) < 0 or max(z.highest) > one:
         raise ValueError(f"blend needs a gate within 0..1, got {min(z.lowest)}..{max(z.highest)}")
