@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 
 .PHONY: help demo test lint format setup clean
 
 help:
-	@echo "make demo    trained LSTM and GRU to verified Verilog, on top-quark jets"
+	@echo "make demo    trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
 	@echo "make test    all tests (PYTEST_ARGS='-k gru' for some of them)"
 	@echo "make lint    style and types"
 	@echo "make format  put the sources into the style that lint asks for"
@@ -17,7 +18,7 @@ help:
 	@echo "make clean   remove .venv and everything that was built here"
 
 demo: $(READY)
-	$(VENV)/bin/rnnrtl demo
+	$(VENV)/bin/rnnrtl demo $(DEMO_ARGS)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
