@@ -133,7 +133,8 @@ def make_schedule(
         output=output,
         states=states,
         beat_interval=max((s.written - s.read for s in states), default=1),
-        result_cycle=max(op.cycle for op in output),
+        # A result that weights of zero make constant still waits for the states of its step.
+        result_cycle=max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0),
         clock_mhz=clock_mhz,
         target=target,
         steps=steps,
