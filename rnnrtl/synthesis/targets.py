@@ -122,6 +122,10 @@ _PACK_DSP = (
 # carry chain an adder, which is what Vivado makes of it, and twice the time.
 _ONE_CHAIN_AN_ADDER = "techmap -max_iter 1 -map +/techmap.v t:$add t:$sub"
 
+# Mapping without ABC's restructuring before it: on the fully parallel GRU(20) of the demo 148 CPU
+# seconds instead of 275, and 65,451 LUTs instead of 69,493.
+_FAST_ABC = "scratchpad -copy abc9.script.default.fast abc9.script"
+
 
 def _xilinx(family: str, *, pack_dsp: bool = False) -> str:
     # Out of context: no pads and no clock buffers, because the core goes inside a larger design.
@@ -129,6 +133,7 @@ def _xilinx(family: str, *, pack_dsp: bool = False) -> str:
     packing = _PACK_DSP if pack_dsp else (f"{synth} -run map_dsp:coarse",)
     return "\n".join(
         [
+            _FAST_ABC,
             f"{synth} -run begin:map_dsp",
             *packing,
             _ONE_CHAIN_AN_ADDER,
