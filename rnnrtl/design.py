@@ -84,6 +84,7 @@ class Design:
             self.graph,
             clock_mhz=self.options.clock_mhz,
             target=self.options.target,
+            mode=self.options.mode,
             steps=self.network.steps,
         )
 
@@ -123,6 +124,7 @@ class Design:
             self.input_stream,
             self.output_stream,
             self.graph.return_sequences,
+            self.schedule.slots,
         )
 
     def input_codes(self, x: object) -> NDArray[np.int64]:
@@ -163,13 +165,14 @@ class Design:
         VerificationError : for X or Z, a broken AXI4-Stream rule, results that depend on stalls,
             a core that hangs or that remembers anything across a reset
         """
-        from rnnrtl.simulate import run_amaranth, run_verilog
+        from rnnrtl.simulate import run_amaranth, run_verilog, whole_bursts
 
         if simulator not in SIMULATORS:
             raise UnsupportedError(
                 f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
             )
-        codes = self.input_codes(x)
+        offered = self.input_codes(x)
+        codes = whole_bursts(offered, self.schedule.slots)
         expected = self.predict_codes(codes)
         if simulator == "amaranth":
             measured = run_amaranth(
@@ -179,6 +182,7 @@ class Design:
                 self.graph.return_sequences,
                 codes,
                 expected,
+                interleave=self.schedule.slots,
                 stalls=stalls,
                 seed=seed,
                 progress=progress,
@@ -194,7 +198,7 @@ class Design:
                 progress=progress,
             )
         return Simulation(
-            to_values(measured.codes, self.graph.output_format),
+            to_values(measured.codes[: len(offered)], self.graph.output_format),
             measured.latency_cycles,
             measured.initiation_interval,
             bool(np.array_equal(measured.codes, expected)),

@@ -41,8 +41,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
-        if self.mode != "static":
-            raise UnsupportedError(f"mode {self.mode!r} is not supported yet, only 'static'")
+        if self.mode == "unrolled":
+            raise UnsupportedError("mode 'unrolled' is not supported yet")
         if self.reuse_factor not in (1, (1, 1)) or isinstance(self.reuse_factor, bool):
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"

@@ -11,7 +11,7 @@ import numpy as np
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError
 from rnnrtl.fixedpoint.exact import IntArray
-from rnnrtl.simulate import write_testbench
+from rnnrtl.simulate import whole_bursts, write_testbench
 
 if TYPE_CHECKING:
     from rnnrtl.design import Design
@@ -34,6 +34,7 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     leaves what was there before. Files of other names in `directory` stay.
     """
     codes = design.input_codes(x) if x is not None else random_codes(design)
+    codes = whole_bursts(codes, design.schedule.slots)
     if not len(codes):
         raise InputError("x holds no sequence: the testbench needs at least one")
     expected = design.predict_codes(codes)

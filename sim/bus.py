@@ -83,11 +83,12 @@ class Harness:
         """Wait for the next clock edge."""
         await RisingEdge(self.dut.clk)
 
-    def offer(self, frame: bytes) -> None:
-        """Queue one sequence at the source."""
+    def offer(self, frames: list[bytes]) -> None:
+        """Queue one burst at the source."""
         self._moved = self.cycle
         self._expecting = True
-        self.source.send_nowait(frame)
+        for frame in frames:
+            self.source.send_nowait(frame)
 
     async def blocked(self, cycles: int) -> None:
         """Wait until the core has taken no input for so many cycles."""
@@ -95,19 +96,20 @@ class Harness:
             await self.next_cycle()
 
     async def receive(self) -> NDArray[np.int64]:
-        """Wait for one sequence's output: codes (output beats, lanes)."""
-        frame = await self.sink.recv()
-        data = bytes(frame.tdata)
-        side, beats = self._manifest.output, self._manifest.output_beats
-        if len(data) != beats * side.beat_bytes:
-            self.fail(
-                "protocol",
-                f"tlast came with output beat {len(data) // side.beat_bytes} of a sequence "
-                f"instead of beat {beats}",
-            )
+        """Wait for one burst's output: codes (output beats, lanes)."""
+        side, received = self._manifest.output, []
+        for beats in self._manifest.output_frames:
+            data = bytes((await self.sink.recv()).tdata)
+            if len(data) != beats * side.beat_bytes:
+                self.fail(
+                    "protocol",
+                    f"tlast came with output beat {len(data) // side.beat_bytes} of a sequence "
+                    f"instead of beat {beats}",
+                )
+            received.append(data)
         self._results.sequence_done()
         try:
-            return side.unpack(data)
+            return side.unpack(b"".join(received))
         except ValueError as error:
             self.fail("protocol", f"an output beat is packed wrongly: {error}")
 

@@ -69,9 +69,10 @@ async def latency(dut: Any) -> None:
         return
     core = phase.core
     await core.start()
-    core.offer(phase.vectors.frame(0))
+    core.offer(phase.vectors.frames(0))
     codes = await core.receive()
-    measured = core.delivered[-1] - core.accepted[0]
+    # Of the first sequence of the burst: its last output beat ends the first frame.
+    measured = core.delivered[phase.manifest.output_frames[0] - 1] - core.accepted[0]
     await core.quiet(measured + 8)
     phase.results.save_observed(codes[np.newaxis])
     core.finish(latency_cycles=measured)
@@ -87,17 +88,17 @@ async def back_to_back(dut: Any) -> None:
         return
     core, manifest = phase.core, phase.manifest
     await core.start()
-    count = manifest.back_to_back_sequences
+    count = manifest.back_to_back_bursts
     for number in range(count):
-        core.offer(phase.vectors.frame(number % manifest.sequences))
-    observed = np.empty((manifest.sequences, *phase.vectors.expected.shape[1:]), np.int64)
+        core.offer(phase.vectors.frames(number % manifest.bursts))
+    observed = np.empty((manifest.bursts, *phase.vectors.expected.shape[1:]), np.int64)
     for number in range(count):
         codes = await core.receive()
-        if number < manifest.sequences:
+        if number < manifest.bursts:
             observed[number] = codes
-        elif not np.array_equal(codes, observed[number % manifest.sequences]):
-            core.fail("state", f"sequence {number % manifest.sequences} gives other bits again")
-    first_beats = core.accepted[:: manifest.steps]
+        elif not np.array_equal(codes, observed[number % manifest.bursts]):
+            core.fail("state", f"sequence {number % manifest.bursts} gives other bits again")
+    first_beats = core.accepted[:: manifest.burst_beats]
     await core.quiet(64)
     alone = phase.results.observed()
     phase.results.save_observed(observed)
@@ -110,7 +111,9 @@ async def back_to_back(dut: Any) -> None:
             "schedule",
             f"the initiation interval varies from {spacings.min()} to {spacings.max()} cycles",
         )
-    interval = int(spacings[-1])
+    interval, rest = divmod(int(spacings[-1]), manifest.interleave)
+    if rest:
+        core.fail("schedule", f"{spacings[-1]} cycles for {manifest.interleave} sequences")
     core.finish(initiation_interval=interval)
     phase.check_schedule("the initiation interval", interval, manifest.initiation_interval)
     phase.check_bits(observed)
@@ -125,12 +128,14 @@ async def stalls(dut: Any) -> None:
     core, manifest = phase.core, phase.manifest
     await core.start()
     interval = phase.results.values.get("initiation_interval") or manifest.steps
-    indices = [k % manifest.sequences for k in range(manifest.stall_sequences)]
+    indices = [k % manifest.bursts for k in range(manifest.stall_sequences)]
     # Fill every buffer first: random stalls alone may never do it.
     core.sink.pause = True
     for index in indices:
-        core.offer(phase.vectors.frame(index))
-    await core.blocked(2 * interval + (phase.results.values.get("latency_cycles") or 0) + 16)
+        core.offer(phase.vectors.frames(index))
+    await core.blocked(
+        2 * interval * manifest.interleave + (phase.results.values.get("latency_cycles") or 0) + 16
+    )
     core.source.set_pause_generator(_stalls(phase.random, interval // manifest.steps))
     core.sink.set_pause_generator(_stalls(phase.random, interval // manifest.output_beats))
     for index in indices:
@@ -154,15 +159,15 @@ async def reset(dut: Any) -> None:
         # Every other time the output waits for ready when the reset comes.
         core.sink.pause = number % 2 == 1
         for _ in range(2):
-            core.offer(phase.vectors.frame(phase.random.randrange(manifest.sequences)))
+            core.offer(phase.vectors.frames(phase.random.randrange(manifest.bursts)))
         # In turn while the input comes in, and at any time up to the end of the second sequence.
-        last = manifest.steps if number % 4 == 0 else 2 * latency_cycles
+        last = manifest.burst_beats if number % 4 == 0 else 2 * latency_cycles
         for _ in range(phase.random.randint(1, last)):
             await core.next_cycle()
         await core.reset()
         core.sink.pause = False
-        index = phase.random.randrange(manifest.sequences)
-        core.offer(phase.vectors.frame(index))
+        index = phase.random.randrange(manifest.bursts)
+        core.offer(phase.vectors.frames(index))
         phase.same_as_before(index, await core.receive(), "after a reset")
         await core.quiet(latency_cycles // 2 + 8)
     core.finish()

@@ -66,6 +66,9 @@ class Manifest:
         One output beat a step instead of one a sequence.
     steps, sequences : int
         Beats in one sequence, and sequences in the vectors.
+    interleave : int
+        So many independent sequences take turns, beat by beat: a burst. With 1 a burst is a
+        sequence. `sequences` is a multiple of it.
     seed : int
         Of everything random.
     phases : list of str
@@ -85,6 +88,7 @@ class Manifest:
     return_sequences: bool
     steps: int
     sequences: int
+    interleave: int
     seed: int
     phases: list[str]
     stall_sequences: int
@@ -108,16 +112,32 @@ class Manifest:
         return self.steps if self.return_sequences else 1
 
     @property
-    def back_to_back_sequences(self) -> int:
-        """Sequences offered back to back: all, repeated if too few for a steady state."""
-        return max(self.sequences, STEADY_SEQUENCES, -(-STEADY_BEATS // self.steps))
+    def bursts(self) -> int:
+        """Bursts in the vectors."""
+        return self.sequences // self.interleave
+
+    @property
+    def burst_beats(self) -> int:
+        """Input beats of a burst."""
+        return self.steps * self.interleave
+
+    @property
+    def output_frames(self) -> list[int]:
+        """Beats in each of a burst's output frames: the sequences end one after the other."""
+        first = (self.output_beats - 1) * self.interleave + 1
+        return [first] + [1] * (self.interleave - 1)
+
+    @property
+    def back_to_back_bursts(self) -> int:
+        """Bursts offered back to back: all, repeated if too few for a steady state."""
+        return max(self.bursts, STEADY_SEQUENCES, -(-STEADY_BEATS // self.burst_beats))
 
     @property
     def total(self) -> int:
-        """Sequences in all phases."""
+        """Bursts in all phases."""
         count = {
             "latency": 1,
-            "back_to_back": self.back_to_back_sequences,
+            "back_to_back": self.back_to_back_bursts,
             "stalls": self.stall_sequences,
             "reset": self.reset_rounds,
         }
@@ -131,14 +151,25 @@ class Vectors:
         self._side = manifest.input
         self.inputs: NDArray[np.int64] = np.load(folder / "inputs.npy", allow_pickle=False)
         expected = np.load(folder / "expected.npy", allow_pickle=False)
-        #: (sequences, output beats, lanes)
-        self.expected: NDArray[np.int64] = expected.reshape(
-            manifest.sequences, manifest.output_beats, manifest.output.lanes
+        self._manifest = manifest
+        #: (bursts, output beats, lanes)
+        self.expected: NDArray[np.int64] = self._in_turn(
+            expected.reshape(manifest.sequences, manifest.output_beats, manifest.output.lanes)
         )
+        self._beats = self._in_turn(self.inputs)
 
-    def frame(self, index: int) -> bytes:
-        """Return the bytes of sequence `index`."""
-        return self._side.pack(self.inputs[index])
+    def frames(self, index: int) -> list[bytes]:
+        """Return the frames of burst `index`: each ends with a sequence's last beat."""
+        beats, interleave = self._beats[index], self._manifest.interleave
+        ends = len(beats) - interleave + 1
+        return [self._side.pack(beats[:ends])] + [self._side.pack(beat) for beat in beats[ends:]]
+
+    def _in_turn(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return codes (sequences, beats, lanes) as (bursts, beats, lanes), taking turns."""
+        bursts, interleave = self._manifest.bursts, self._manifest.interleave
+        lanes = codes.shape[-1]
+        turns = codes.reshape(bursts, interleave, -1, lanes).transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(turns).reshape(bursts, -1, lanes)
 
 
 class Results:
@@ -176,7 +207,7 @@ class Results:
         self.record(failures=failures)
 
     def sequence_done(self) -> None:
-        """Count one more sequence, and note it for whoever shows the progress."""
+        """Count one more burst, and note it for whoever shows the progress."""
         self.values["sequences"] += 1
         done, now = self.values["sequences"], time.monotonic()
         if now - self._noted > _PROGRESS_PERIOD or done == self._total:
@@ -184,7 +215,7 @@ class Results:
             (self._folder / "progress").write_text(f"{done} {self._total}\n")
 
     def save_observed(self, codes: NDArray[np.int64]) -> None:
-        """Keep what the core gave at full speed: (sequences, output beats, lanes)."""
+        """Keep what the core gave at full speed: (bursts, output beats, lanes)."""
         np.save(self._folder / "observed.npy", codes)
 
     def observed(self) -> NDArray[np.int64] | None:

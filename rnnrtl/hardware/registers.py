@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 
-from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Shape, Signal, Value, signed, unsigned
 
 from rnnrtl.schedule.operations import Op
 
@@ -58,7 +58,10 @@ class Registers:
         """Load every register that was asked for."""
         for (layer, cycle, last_only), loads in self._loads.items():
             m = self._module(layer)
-            with m.If(self._enable(cycle, last_only)):
+            # Where a beat may come at every edge there is nothing to hold: without an enable,
+            # a long delay can become a shift register in LUTs.
+            enable = self._enable(cycle, last_only) if self._interval > 1 else Const(1)
+            with m.If(enable):
                 m.d.sync += [register.eq(source) for register, source in loads]
 
     @property

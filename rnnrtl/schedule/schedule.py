@@ -23,7 +23,8 @@ class Schedule:
     ops : every operation with its cycle, operands first
     output : the lanes of the result
     states : state lanes -> (the lanes of what they become, the cycle from which that stands)
-    beat_interval : least edges between two beats; the length of the longest loop
+    beat_interval : least edges between two beats
+    slots : independent sequences in flight, whose beats take turns
     result_cycle : cycle in which the result of a step's beat is computed
     clock_mhz, target : what it was made for
     steps : time steps of a sequence, where known
@@ -34,6 +35,7 @@ class Schedule:
     output: tuple[Op, ...]
     states: tuple["StateSchedule", ...]
     beat_interval: int
+    slots: int
     result_cycle: int
     clock_mhz: float
     target: str
@@ -41,8 +43,11 @@ class Schedule:
 
     @property
     def cycles_per_step(self) -> int:
-        """Length of the recurrence loop, h to next h, in clock edges (1 without a recurrence)."""
-        return self.beat_interval
+        """Length of the recurrence loop, h to next h, in clock edges (1 without a recurrence).
+
+        So many edges lie at least between two beats of the same sequence.
+        """
+        return self.slots * self.beat_interval
 
     @property
     def tail_cycles(self) -> int:
@@ -56,12 +61,16 @@ class Schedule:
 
     @property
     def initiation_interval(self) -> int:
-        """Edges between the first beats of two inferences offered back to back."""
+        """Edges between the first beats of two inferences offered back to back, on average.
+
+        With several slots, so many sequences start one edge after the other, and then the next
+        so many.
+        """
         return self._steps() * self.beat_interval
 
     def latency_of(self, steps: int) -> int:
         """Return `latency_cycles` for sequences of `steps` time steps."""
-        return (steps - 1) * self.beat_interval + self.tail_cycles
+        return (steps - 1) * self.cycles_per_step + self.tail_cycles
 
     @property
     def multipliers(self) -> int:
@@ -104,9 +113,18 @@ class StateSchedule:
 
 
 def make_schedule(
-    graph: Graph, *, clock_mhz: float, target: str, steps: int | None = None
+    graph: Graph,
+    *,
+    clock_mhz: float,
+    target: str,
+    mode: str = "static",
+    steps: int | None = None,
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
+
+    In mode "static" a beat waits for the loop. In mode "interleaved" the beats of independent
+    sequences follow each other at every edge, as many sequences as the loop has stages; one
+    stage more than in "static" is the memory that keeps their states apart.
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
@@ -117,22 +135,25 @@ def make_schedule(
     def expanded(**more: int) -> Expansion:
         return Expansion(graph, ordered, delays, 1000 / clock_mhz, {**starts, **more})
 
-    for loop in graph.loops:
-        shortest = _interval(expanded(**{loop.layer: _FAR}), loop)
+    for recurrence in graph.loops:
+        shortest = _interval(expanded(**{recurrence.layer: _FAR}), recurrence)
         start = 0
-        while _interval(expanded(**{loop.layer: start}), loop) > shortest:
+        while _interval(expanded(**{recurrence.layer: start}), recurrence) > shortest:
             start += 1
-        starts[loop.layer] = start
+        starts[recurrence.layer] = start
     expansion = expanded()
     expansion.finish()
     states = tuple(_state_schedules(expansion, graph.loops))
     output = expansion.lanes[graph.output]
+    loop = max((s.written - s.read for s in states), default=1)
+    interleaved = mode == "interleaved" and states
     return Schedule(
         ops=tuple(expansion.ops),
         input=expansion.lanes[graph.input],
         output=output,
         states=states,
-        beat_interval=max((s.written - s.read for s in states), default=1),
+        beat_interval=1 if interleaved else loop,
+        slots=loop + 1 if interleaved else 1,
         # A result that weights of zero make constant still waits for the states of its step.
         result_cycle=max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0),
         clock_mhz=clock_mhz,

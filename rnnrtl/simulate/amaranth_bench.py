@@ -23,8 +23,10 @@ from rnnrtl.simulate.measurement import (
     Measurement,
     Progress,
     back_to_back_sequences,
+    by_sequence,
     check_vectors,
     default_stall_sequences,
+    in_turn,
 )
 
 #: So many cycles without a beat are a hang, as long as the latency is not known.
@@ -39,6 +41,7 @@ def run_amaranth(
     codes: NDArray[np.int64],
     expected: NDArray[np.int64],
     *,
+    interleave: int = 1,
     stalls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -52,18 +55,22 @@ def run_amaranth(
     by the domain `sync`. The other parameters, the result and the errors are those of
     `run_verilog`; wrong bits do not raise.
     """
-    check_vectors(codes, expected, input, output, return_sequences)
-    batch, steps = codes.shape[:2]
+    check_vectors(codes, expected, input, output, return_sequences, interleave)
+    bursts = in_turn(codes, interleave)
+    batch, steps = bursts.shape[:2]
     top = Module()
     top.domains.sync = domain = ClockDomain("sync")
     top.submodules.core = component
-    beats = steps if return_sequences else 1
-    bus = Bus(component, domain, beats, output, watchdog_cycles or _WATCHDOG_CYCLES)
-    packed = [
-        int.from_bytes(beat, "little") for beat in input.pack(codes).reshape(batch * steps, -1)
+    beats = steps if return_sequences else interleave
+    bus = Bus(component, domain, beats, interleave, output, watchdog_cycles or _WATCHDOG_CYCLES)
+    frames = [
+        [
+            (int.from_bytes(beat, "little"), number >= steps - interleave)
+            for number, beat in enumerate(burst)
+        ]
+        for burst in input.pack(bursts)
     ]
-    frames = [packed[k : k + steps] for k in range(0, batch * steps, steps)]
-    phases = _Phases(bus, frames, progress)
+    phases = _Phases(bus, frames, interleave, progress)
     back_to_back = back_to_back_sequences(batch, steps)
     stalled = default_stall_sequences(batch) if stall_sequences is None else stall_sequences
     stalled *= stalls
@@ -85,7 +92,7 @@ def run_amaranth(
     start = time.monotonic()
     simulator.run()
     return Measurement(
-        codes=np.stack(phases.observed).reshape(expected.shape),
+        codes=by_sequence(np.stack(phases.observed), interleave).reshape(expected.shape),
         latency_cycles=phases.latency_cycles,
         initiation_interval=phases.initiation_interval,
         cycles=bus.cycle,
@@ -96,13 +103,20 @@ def run_amaranth(
 class _Phases:
     """The four measurements, in order."""
 
-    def __init__(self, bus: Bus, frames: list[list[int]], progress: Progress | None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        frames: list[list[tuple[int, bool]]],
+        interleave: int,
+        progress: Progress | None,
+    ) -> None:
         self.total = 0
         self.latency_cycles = 0
         self.initiation_interval = 0
         self.observed: list[NDArray[np.int64]] = []
         self._bus = bus
         self._frames = frames
+        self._interleave = interleave
         self._progress = progress
         self._done = 0
 
@@ -112,7 +126,8 @@ class _Phases:
         await self._begin("latency")
         bus.offer(self._frames[0])
         self.observed.append(await self._receive())
-        self.latency_cycles = bus.delivered[-1] - bus.accepted[0]
+        # Of the first sequence of the burst; the others end one beat after the other.
+        self.latency_cycles = bus.delivered[-self._interleave] - bus.accepted[0]
         await bus.quiet(self.latency_cycles + 8)
 
     async def measure_interval(self, count: int) -> None:
@@ -135,13 +150,16 @@ class _Phases:
             bus.fail(
                 f"the initiation interval varies from {spacings.min()} to {spacings.max()} cycles"
             )
-        self.initiation_interval = int(spacings[-1])
+        self.initiation_interval, rest = divmod(int(spacings[-1]), self._interleave)
+        if rest:
+            bus.fail(f"{spacings[-1]} cycles for {self._interleave} sequences")
 
     async def stall(self, count: int, source: random.Random) -> None:
         """Run sequences with the output blocked, then under random stalls on both sides."""
         bus = self._bus
         await self._begin("stalls")
-        interval, steps = self.initiation_interval, len(self._frames[0])
+        interval = self.initiation_interval * self._interleave
+        steps = len(self._frames[0])
         indices = [k % len(self._frames) for k in range(count)]
         # Fill every buffer first: random stalls alone may never do it.
         bus.sink_pause = repeat(True)

@@ -41,6 +41,7 @@ class Bus:
         component: Any,
         domain: ClockDomain,
         beats: int,
+        interleave: int,
         output: StreamFormat,
         watchdog_cycles: int,
     ) -> None:
@@ -56,6 +57,7 @@ class Bus:
         self._core = component
         self._domain = domain
         self._beats = beats
+        self._interleave = interleave
         self._output = output
         self.watchdog_cycles = watchdog_cycles
         self._junk = random.Random(0)
@@ -68,13 +70,12 @@ class Bus:
         """End the simulation with an error."""
         raise VerificationError(f"amaranth, {self.phase}: {message}")
 
-    def offer(self, frame: list[int]) -> None:
-        """Queue one sequence."""
-        last = len(frame) - 1
-        self.queue.extend((beat, k == last) for k, beat in enumerate(frame))
+    def offer(self, burst: list[tuple[int, bool]]) -> None:
+        """Queue a burst of beats: (tdata, tlast)."""
+        self.queue.extend(burst)
 
     async def receive(self) -> NDArray[np.int64]:
-        """Wait for the output of one sequence: codes (beats, lanes)."""
+        """Wait for the output of one burst: codes (beats, lanes)."""
         moved, idle = (-1, -1), 0
         while not self.frames:
             await self.edge()
@@ -156,12 +157,12 @@ class Bus:
     def _deliver(self, data: int, last: int) -> None:
         self.delivered.append(self.cycle)
         self._collected.append(data)
-        if last != (len(self._collected) == self._beats):
+        if last != (len(self._collected) > self._beats - self._interleave):
             self.fail(
                 f"tlast is {last} in output beat {len(self._collected)} of {self._beats} "
                 "of a sequence"
             )
-        if last:
+        if len(self._collected) == self._beats:
             size = self._output.beat_bytes
             raw = b"".join(beat.to_bytes(size, "little") for beat in self._collected)
             beats = np.frombuffer(raw, np.uint8).reshape(self._beats, size)

@@ -37,6 +37,8 @@ class Hardware:
         How codes are packed on either side.
     return_sequences : bool
         One output beat a step instead of one a sequence.
+    interleave : int
+        So many independent sequences take turns on the streams, beat by beat.
     """
 
     verilog: str
@@ -44,6 +46,7 @@ class Hardware:
     input: StreamFormat
     output: StreamFormat
     return_sequences: bool
+    interleave: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def check_vectors(
     source: StreamFormat,
     sink: StreamFormat,
     return_sequences: bool,
+    interleave: int = 1,
 ) -> None:
     """Raise `InputError` unless the vectors have the shapes of the streams, and a sequence."""
     if codes.ndim != 3 or 0 in codes.shape or codes.shape[2] != source.lanes:
@@ -87,6 +91,8 @@ def check_vectors(
             f"sequence and one step, not {codes.shape}"
         )
     batch, steps = codes.shape[:2]
+    if batch % interleave:
+        raise InputError(f"{batch} sequences are no multiple of the {interleave} that take turns")
     shape = (batch, steps, sink.lanes) if return_sequences else (batch, sink.lanes)
     if expected.shape != shape:
         raise InputError(f"expected codes must have shape {shape}, not {expected.shape}")
@@ -101,3 +107,25 @@ def default_stall_sequences(batch: int) -> int:
     """Return how many sequences to run under stalls, where the caller names no number."""
     least, most = _STALL_SEQUENCES
     return min(max(batch, least), most)
+
+
+def by_sequence(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
+    """Return codes (bursts, beats, lanes), in which sequences take turns, sequence by sequence."""
+    bursts, _, lanes = codes.shape
+    return codes.reshape(bursts, -1, interleave, lanes).transpose(0, 2, 1, 3)
+
+
+def in_turn(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
+    """Return codes (sequences, beats, lanes) as bursts (bursts, beats, lanes), taking turns."""
+    sequences, _, lanes = codes.shape
+    bursts = sequences // interleave
+    turns = codes.reshape(bursts, interleave, -1, lanes).transpose(0, 2, 1, 3)
+    return turns.reshape(bursts, -1, lanes)
+
+
+def whole_bursts(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
+    """Return codes (sequences, ...) with the first ones repeated up to a multiple."""
+    if not len(codes):
+        return codes
+    missing = -len(codes) % interleave
+    return codes[np.arange(len(codes) + missing) % len(codes)]

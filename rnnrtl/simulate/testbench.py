@@ -74,7 +74,14 @@ def write_testbench(
     OutputError
         A folder that cannot be written.
     """
-    check_vectors(codes, expected, hardware.input, hardware.output, hardware.return_sequences)
+    check_vectors(
+        codes,
+        expected,
+        hardware.input,
+        hardware.output,
+        hardware.return_sequences,
+        hardware.interleave,
+    )
     batch, steps = codes.shape[:2]
     phases = ["latency", "back_to_back", *(["stalls"] if stalls else []), "reset"]
     manifest = {
@@ -86,9 +93,10 @@ def write_testbench(
         "return_sequences": hardware.return_sequences,
         "steps": steps,
         "sequences": batch,
+        "interleave": hardware.interleave,
         "seed": seed,
         "phases": phases,
-        "stall_sequences": default_stall_sequences(batch)
+        "stall_sequences": default_stall_sequences(batch // hardware.interleave)
         if stall_sequences is None
         else stall_sequences,
         "reset_rounds": reset_rounds,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ToolError, VerificationError
-from rnnrtl.simulate.measurement import RESET_ROUNDS, Hardware, Measurement, Progress
+from rnnrtl.simulate.measurement import RESET_ROUNDS, Hardware, Measurement, Progress, by_sequence
 from rnnrtl.simulate.process import run
 from rnnrtl.simulate.testbench import write_testbench
 from rnnrtl.simulate.verilator import find_verilator
@@ -101,7 +101,7 @@ def run_verilog(
             raise ToolError(
                 f"{simulator} cannot build {hardware.top}: {_error_line(output / 'build.log')}"
             )
-        return _measurement(output, log, status, simulator, expected.shape)
+        return _measurement(output, log, status, simulator, expected.shape, hardware.interleave)
 
 
 def _environment(simulator: Simulator) -> dict[str, str]:
@@ -140,7 +140,12 @@ def _watcher(path: Path, progress: Progress) -> Callable[[], None]:
 
 
 def _measurement(
-    output: Path, log: Path, status: int, simulator: Simulator, shape: tuple[int, ...]
+    output: Path,
+    log: Path,
+    status: int,
+    simulator: Simulator,
+    shape: tuple[int, ...],
+    interleave: int,
 ) -> Measurement:
     path = output / "results.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"failures": []}
@@ -162,7 +167,7 @@ def _measurement(
         raise ToolError(f"{simulator} failed with status {status}: {_error_line(log)}")
     observed: NDArray[np.int64] = np.load(output / "observed.npy", allow_pickle=False)
     return Measurement(
-        codes=observed.reshape(shape),
+        codes=by_sequence(observed, interleave).reshape(shape),
         latency_cycles=results["latency_cycles"],
         initiation_interval=results["initiation_interval"],
         cycles=results["cycles"],

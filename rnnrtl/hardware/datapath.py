@@ -1,0 +1,103 @@
+"""The operations of a schedule as signals."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import memory
+
+from rnnrtl.hardware.beats import Beats
+from rnnrtl.hardware.registers import Registers, shape_of
+from rnnrtl.hardware.states import HeldState, SlotState
+from rnnrtl.hardware.stream import StreamFormat
+from rnnrtl.lut.table import Rom
+from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.schedule import Schedule
+
+# Read by all lanes in the cycle of the address, which no RAM block can do: without the attribute
+# Yosys looks for one, and fails.
+_IN_LOGIC = {"rom_style": "logic"}
+
+
+class Datapath:
+    """Every operation of a schedule as a signal, each layer in a module of its own."""
+
+    def __init__(
+        self, m: Module, schedule: Schedule, stream: StreamFormat, data: Value, beats: Beats
+    ) -> None:
+        self._m = m
+        self._schedule = schedule
+        self._stream = stream
+        self._data = data
+        self._beats = beats
+        self._layers: dict[str, Module] = {"": m}
+        self._registers = Registers(schedule.beat_interval, self._module, beats.valid)
+        self._values: dict[Op, Value] = {}
+        self._since: dict[Op, int] = {}
+        self._memories: dict[tuple[str, str, Rom], memory.Memory] = {}
+
+    def build(self, result: Signal, stream: StreamFormat) -> None:
+        """Drive `result` with the packed output in the schedule's result cycle."""
+        for lane, op in enumerate(self._schedule.input):
+            start = lane * self._stream.lane_bits
+            code = self._data[start : start + self._stream.width].as_signed()
+            self._values[op], self._since[op] = code, -1
+        states = [
+            SlotState(state, self._schedule.slots) if self._schedule.slots > 1 else HeldState(state)
+            for state in self._schedule.states
+        ]
+        for state, kept in zip(self._schedule.states, states, strict=True):
+            for op, lane in zip(state.state, kept.lanes, strict=True):
+                self._values[op], self._since[op] = lane, kept.since
+        for op in self._schedule.ops:
+            if op not in self._values:
+                self._add(op)
+        for state, kept in zip(self._schedule.states, states, strict=True):
+            kept.connect(self._module(state.state[0].layer), self._beats, self._at)
+        cycle = self._schedule.result_cycle
+        lanes = [self._at(op, cycle) for op in self._schedule.output]
+        self._m.d.comb += result.eq(Cat(_extended(lane, stream.lane_bits) for lane in lanes))
+        self._registers.connect()
+
+    def _module(self, layer: str) -> Module:
+        if layer not in self._layers:
+            self._layers[layer] = self._m.submodules[layer] = Module()
+        return self._layers[layer]
+
+    def _at(self, op: Op, cycle: int) -> Value:
+        if op.kind == "constant":
+            return Const(op.lowest, shape_of(op))
+        return self._registers.read(op, self._values[op], self._since[op], cycle)
+
+    def _add(self, op: Op) -> None:
+        operands = [self._at(operand, op.cycle) for operand in op.operands]
+        signal = Signal(shape_of(op), name=op.name)
+        if op.rom is not None:
+            value = self._read(op, op.rom, operands[0])
+        else:
+            assert op.compute is not None
+            value = op.compute(*operands)
+        self._module(op.layer).d.comb += signal.eq(value)
+        self._values[op], self._since[op] = signal, op.cycle
+
+    def _read(self, op: Op, rom: Rom, m: Value) -> Value:
+        """Return the output of one read port of the ROM that all lanes of a table share."""
+        key = (op.layer, op.title, rom)
+        if key not in self._memories:
+            shape = shape_of(Op("", "", min(rom.codes), max(rom.codes), (), None, 0, 0.0))
+            self._memories[key] = table = memory.Memory(
+                shape=shape, depth=len(rom.codes), init=rom.codes, attrs=_IN_LOGIC
+            )
+            names = self._module(op.layer).submodules
+            title = f"{op.title}_table"
+            taken = sum(k[:2] == key[:2] for k in self._memories) - 1
+            names[f"{title}_{taken}" if taken else title] = table
+        port = self._memories[key].read_port(domain="comb")
+        bits = Cat(m[rom.dropped : rom.dropped + rom.low], m[rom.dropped + rom.low + rom.skipped :])
+        self._module(op.layer).d.comb += port.addr.eq(bits)
+        data: Value = port.data
+        return data
+
+
+def _extended(code: Value, bits: int) -> Value:
+    """Return a code extended to `bits`, by its sign where it has one."""
+    missing = bits - len(code)
+    sign = code[-1] if code.shape().signed else Const(0, 1)
+    return Cat(code, sign.replicate(missing))

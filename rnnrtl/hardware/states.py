@@ -1,0 +1,82 @@
+"""Where a recurrent layer keeps its state from one time step to the next."""
+
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import memory
+
+from rnnrtl.hardware.beats import Beats
+from rnnrtl.hardware.registers import shape_of
+from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.schedule import StateSchedule
+
+At = Callable[[Op, int], Value]
+"""(operation, cycle) -> its value in that cycle."""
+
+
+class HeldState:
+    """A register for one sequence at a time.
+
+    It loads when a step ends; the last step leaves the initial state, so that no multiplexer is
+    in the loop.
+    """
+
+    def __init__(self, state: StateSchedule) -> None:
+        self._state = state
+        self.lanes = tuple(
+            Signal(shape_of(op), name=op.name, init=initial)
+            for op, initial in zip(state.state, state.initial, strict=True)
+        )
+        self.since = state.written - 1
+
+    def connect(self, m: Module, beats: Beats, at: At) -> None:
+        """Load the next state."""
+        cycle = self._state.written - 1
+        with m.If(beats.valid(cycle)):
+            for lane, following, initial in zip(
+                self.lanes, self._state.following, self._state.initial, strict=True
+            ):
+                m.d.sync += lane.eq(Mux(beats.last(cycle), initial, at(following, cycle)))
+
+
+class SlotState:
+    """A memory with a place for every sequence in flight.
+
+    It is written when a step ends and read in the cycle before the next step of that sequence
+    needs it. A sequence's first step reads the initial state instead: a memory has no reset.
+    """
+
+    def __init__(self, state: StateSchedule, slots: int) -> None:
+        self._state = state
+        self._slots = slots
+        self.lanes = tuple(
+            Signal(shape_of(op), name=op.name, reset_less=True) for op in state.state
+        )
+        self.since = state.read
+
+    def connect(self, m: Module, beats: Beats, at: At) -> None:
+        """Write the next state and read the present one."""
+        state = self._state
+        width = sum(len(lane) for lane in self.lanes)
+        name = f"{state.state[0].name.rsplit('_', 1)[0]}_slots"
+        m.submodules[name] = kept = memory.Memory(shape=unsigned(width), depth=self._slots, init=[])
+        write, read = kept.write_port(), kept.read_port(domain="comb")
+        cycle = state.written - 1
+        following = [Signal(shape_of(op), name=f"{op.name}_kept") for op in state.state]
+        m.d.comb += [
+            kept_lane.eq(at(op, cycle))
+            for kept_lane, op in zip(following, state.following, strict=True)
+        ]
+        m.d.comb += [
+            write.en.eq(beats.valid(cycle)),
+            write.addr.eq(beats.slot(cycle)),
+            write.data.eq(Cat(following)),
+            read.addr.eq(beats.slot(state.read - 1)),
+        ]
+        start = 0
+        for lane, initial in zip(self.lanes, state.initial, strict=True):
+            value = read.data[start : start + len(lane)]
+            m.d.sync += lane.eq(
+                Mux(beats.first(state.read - 1), Const(initial, lane.shape()), value)
+            )
+            start += len(lane)
