@@ -109,7 +109,7 @@ def test_a_wrong_table_entry_in_the_verilog_shows(function: str) -> None:
     pattern = rf"(\b{title}_table\[{entry}\] = \d+'h)([0-9a-f]+);"
 
     def changed(match: re.Match[str]) -> str:
-        return f"{match[1]}{int(match[2], 16) ^ 1:x};"
+        return f"{match[1]}{int(match[2], 16) ^ 8:x};"
 
     text, count = re.subn(pattern, changed, DESIGN.verilog)
     assert count == 1

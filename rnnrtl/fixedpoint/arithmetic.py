@@ -21,6 +21,24 @@ def select(condition: Any, if_true: Any, if_false: Any) -> Any:
     return if_true if condition else if_false
 
 
+def above(x: Any, bound: int) -> Any:
+    """Return x > bound; in hardware without a comparator where the width of x rules it out."""
+    if isinstance(x, Value):
+        shape = x.shape()
+        if (1 << max(shape.width - shape.signed, 0)) - 1 <= bound:
+            return False
+    return x > bound
+
+
+def below(x: Any, bound: int) -> Any:
+    """Return x < bound; in hardware without a comparator where the width of x rules it out."""
+    if isinstance(x, Value):
+        shape = x.shape()
+        if (-(1 << max(shape.width - 1, 0)) if shape.signed else 0) >= bound:
+            return False
+    return x < bound
+
+
 def shift_right(x: Any, bits: int) -> Any:
     """Return floor(x / 2**bits)."""
     # A slice in Amaranth: `>>` would keep the upper bits that the shift has emptied.
@@ -47,27 +65,27 @@ def wrap(x: Any, width: int) -> Any:
 
 def clamp(x: Any, lowest: int, highest: int) -> Any:
     """Return the number of lowest..highest nearest to x."""
-    return select(x > highest, highest, select(x < lowest, lowest, x))
+    return select(above(x, highest), highest, select(below(x, lowest), lowest, x))
 
 
 def zero_outside(x: Any, lowest: int, highest: int) -> Any:
     """Return x where it lies within lowest..highest, else 0."""
-    return select((x > highest) | (x < lowest), 0, x)
+    return select(above(x, highest) | below(x, lowest), 0, x)
 
 
 def magnitude(x: Any, limit: int) -> Any:
     """Return min(abs(x), limit); the comparison does not wait for the negation."""
-    return select((x > limit) | (x < -limit), limit, select(x < 0, -x, x))
+    return select(above(x, limit) | below(x, -limit), limit, select(below(x, 0), -x, x))
 
 
 def maximum_zero(x: Any) -> Any:
     """Return max(x, 0)."""
-    return select(x < 0, 0, x)
+    return select(below(x, 0), 0, x)
 
 
 def mirror(x: Any, y: Any, total: int) -> Any:
     """Continue an odd or mirrored function: y for x >= 0, total - y for x < 0."""
-    return select(x < 0, total - y, y)
+    return select(below(x, 0), total - y, y)
 
 
 def rounding_offset(rounding: Rounding, bits: int) -> int | None:
@@ -79,7 +97,7 @@ def rounding_offset(rounding: Rounding, bits: int) -> int | None:
 def round_shift(x: Any, bits: int, rounding: Rounding) -> Any:
     """Return x / 2**bits as an integer, rounded as `rounding` says; bits is at least 1."""
     half = 1 << (bits - 1)
-    negative = select(x < 0, 1, 0)
+    negative = select(below(x, 0), 1, 0)
     offset: Any
     match rounding:
         case Rounding.RND_CONV:

@@ -76,9 +76,11 @@ class Core(wiring.Component):
         )
 
         produces = Const(1) if self.return_sequences else self.s_axis_tlast
-        m.submodules.results = results = fifo.SyncFIFO(
-            width=self.output.beat_bits + 1, depth=self.result_slots
-        )
+        results = fifo.SyncFIFO(width=self.output.beat_bits + 1, depth=self.result_slots)
+        name = "results"
+        while name in {op.layer for op in self.schedule.ops}:  # a layer may be called that
+            name += "_"
+        m.submodules[name] = results
         last_only = not self.return_sequences
         m.d.comb += [
             results.w_data.eq(Cat(result, beats.last(self.schedule.result_cycle))),
@@ -97,6 +99,9 @@ class Core(wiring.Component):
             given.eq(self.m_axis_tvalid & self.m_axis_tready),
         ]
         m.d.sync += free_slots.eq(free_slots - taken + given)
+        if self.schedule.beat_interval == 1:
+            m.d.comb += self.s_axis_tready.eq(free_slots.any())
+            return m
         busy = Signal(range(self.schedule.beat_interval))
         with m.If(accept):
             m.d.sync += busy.eq(self.schedule.beat_interval - 1)
