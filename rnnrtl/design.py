@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.errors import UnsupportedError
+from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
 from rnnrtl.graph.evaluate import Plan, evaluate, plan
 from rnnrtl.graph.real import checked_input
-from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.trace import Graph, trace, trace_unrolled
 from rnnrtl.hardware.core import Core
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
@@ -70,6 +70,7 @@ class Design:
         self.precision = precision
         self.options = options
         self.graph: Graph = trace(network, precision)
+        self._steps_per_beat = options.checked_steps_per_beat(network.steps)
         self._plan: Plan = plan(self.graph)
 
     @property
@@ -80,23 +81,29 @@ class Design:
     @cached_property
     def schedule(self) -> Schedule:
         """Which operation in which cycle; its figures are those that `simulate` measures."""
+        graph = self.graph
+        if self.options.mode == "unrolled":
+            graph = trace_unrolled(self.network, self.precision, self._steps_per_beat)
         return make_schedule(
-            self.graph,
+            graph,
             clock_mhz=self.options.clock_mhz,
             target=self.options.target,
             mode=self.options.mode,
             steps=self.network.steps,
+            steps_per_beat=self._steps_per_beat,
         )
 
     @property
     def input_stream(self) -> StreamFormat:
         """How an input vector is packed into a beat."""
-        return StreamFormat(self.network.features, self.graph.input_format.width)
+        lanes = self.network.features * self._steps_per_beat
+        return StreamFormat(lanes, self.graph.input_format.width)
 
     @property
     def output_stream(self) -> StreamFormat:
         """How a result is packed into a beat."""
-        return StreamFormat(self.network.outputs, self.graph.output_format.width)
+        steps = self._steps_per_beat if self.graph.return_sequences else 1
+        return StreamFormat(self.network.outputs * steps, self.graph.output_format.width)
 
     @property
     def core(self) -> Core:
@@ -144,6 +151,24 @@ class Design:
         """Run the bit-exact reference from input codes to output codes."""
         return evaluate(self.graph, codes, ordered=self._plan)
 
+    def vectors(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return input and expected codes beat by beat: (sequences, beats, lanes of a beat).
+
+        Sequences are repeated until there are as many as take turns on the streams.
+        """
+        from rnnrtl.simulate import whole_bursts
+
+        codes = whole_bursts(codes, self.schedule.slots)
+        expected = self.predict_codes(codes)
+        if codes.shape[1] % self._steps_per_beat:
+            raise InputError(
+                f"x has {codes.shape[1]} time steps, but a beat carries {self._steps_per_beat}"
+            )
+        beats = codes.reshape(len(codes), -1, self.input_stream.lanes)
+        if self.graph.return_sequences:
+            expected = expected.reshape(len(codes), -1, self.output_stream.lanes)
+        return beats, expected
+
     def simulate(
         self,
         x: object,
@@ -165,15 +190,14 @@ class Design:
         VerificationError : for X or Z, a broken AXI4-Stream rule, results that depend on stalls,
             a core that hangs or that remembers anything across a reset
         """
-        from rnnrtl.simulate import run_amaranth, run_verilog, whole_bursts
+        from rnnrtl.simulate import run_amaranth, run_verilog
 
         if simulator not in SIMULATORS:
             raise UnsupportedError(
                 f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
             )
         offered = self.input_codes(x)
-        codes = whole_bursts(offered, self.schedule.slots)
-        expected = self.predict_codes(codes)
+        codes, expected = self.vectors(offered)
         if simulator == "amaranth":
             measured = run_amaranth(
                 self.core,
@@ -197,8 +221,9 @@ class Design:
                 seed=seed,
                 progress=progress,
             )
+        outputs = measured.codes[: len(offered)].reshape(self.predict_codes(offered).shape)
         return Simulation(
-            to_values(measured.codes[: len(offered)], self.graph.output_format),
+            to_values(outputs, self.graph.output_format),
             measured.latency_cycles,
             measured.initiation_interval,
             bool(np.array_equal(measured.codes, expected)),

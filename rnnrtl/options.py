@@ -21,12 +21,12 @@ class Options:
 
     Members
     -------
-    mode : a key of `MODES`; only "static" is supported yet
+    mode : a key of `MODES`
     reuse_factor : products that share one multiplier; only 1 is supported yet
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
     strategy : how constant products are built; "auto" and "dsp" leave them to synthesis
-    steps_per_beat : time steps in one input beat; only 1 is supported yet
+    steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
     """
 
@@ -41,8 +41,6 @@ class Options:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
-        if self.mode == "unrolled":
-            raise UnsupportedError("mode 'unrolled' is not supported yet")
         if self.reuse_factor not in (1, (1, 1)) or isinstance(self.reuse_factor, bool):
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
@@ -53,10 +51,6 @@ class Options:
             )
         if self.strategy == "shift_add":
             raise UnsupportedError("strategy 'shift_add' is not supported yet, only 'auto', 'dsp'")
-        if self.steps_per_beat != 1:
-            raise UnsupportedError(
-                f"steps_per_beat {self.steps_per_beat!r} is not supported yet, only 1"
-            )
         try:
             clock = float(self.clock_mhz)
         except (TypeError, ValueError):
@@ -70,3 +64,22 @@ class Options:
             raise ModelError(f"name {name!r} is no Verilog module name: use letters, digits and _")
         if name in VERILOG_KEYWORDS:
             raise ModelError(f"name {name!r} is a Verilog keyword")
+
+    def checked_steps_per_beat(self, steps: int | None) -> int:
+        """Return `steps_per_beat`, or raise where it does not suit mode and network."""
+        asked = self.steps_per_beat
+        if self.mode == "unrolled":
+            if steps is None:
+                raise ModelError(
+                    "mode 'unrolled' has a cell for every time step: give their number, steps=20"
+                )
+            if asked not in (1, steps) or (asked == 1 and steps != 1):
+                raise UnsupportedError(
+                    f"mode 'unrolled' takes a whole sequence in a beat: steps_per_beat={steps}, "
+                    f"not {asked!r}"
+                )
+        elif asked != 1 or isinstance(asked, bool):
+            raise UnsupportedError(
+                f"steps_per_beat {asked!r} is not supported in mode {self.mode!r}, only 1"
+            )
+        return asked

@@ -11,7 +11,7 @@ import numpy as np
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError
 from rnnrtl.fixedpoint.exact import IntArray
-from rnnrtl.simulate import whole_bursts, write_testbench
+from rnnrtl.simulate import write_testbench
 
 if TYPE_CHECKING:
     from rnnrtl.design import Design
@@ -34,17 +34,16 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     leaves what was there before. Files of other names in `directory` stay.
     """
     codes = design.input_codes(x) if x is not None else random_codes(design)
-    codes = whole_bursts(codes, design.schedule.slots)
     if not len(codes):
         raise InputError("x holds no sequence: the testbench needs at least one")
-    expected = design.predict_codes(codes)
+    beats, expected = design.vectors(codes)
     staging: Path | None = None
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         if directory.exists() and not directory.is_dir():
             raise OutputError(f"{directory} is a file: give a folder to write into")
         staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        _fill(design, staging, codes, expected)
+        _fill(design, staging, codes.shape[1], beats, expected)
         _move(staging, directory)
     except OSError as error:
         why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -65,16 +64,15 @@ def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArra
     return codes
 
 
-def _fill(design: "Design", folder: Path, codes: IntArray, expected: IntArray) -> None:
+def _fill(design: "Design", folder: Path, steps: int, beats: IntArray, expected: IntArray) -> None:
     schedule = design.schedule
-    steps = codes.shape[1]
     write_testbench(
         folder,
         design.hardware,
-        codes,
+        beats,
         expected,
         latency_cycles=schedule.latency_of(steps),
-        initiation_interval=steps * schedule.beat_interval,
+        initiation_interval=schedule.interval_of(steps),
         extra={
             "generator": f"rnnrtl {rnnrtl.__version__}",
             "precision": str(design.precision),

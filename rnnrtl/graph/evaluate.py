@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray, matmul
-from rnnrtl.graph.nodes import Constant, LastStep, MatVec, Node, State
+from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, State
 from rnnrtl.graph.trace import Graph, Loop
 
 CHUNK = 512
@@ -164,6 +164,10 @@ def _apply(node: Node, operands: list[IntArray]) -> IntArray:
         return matmul(operands[0], node.matrix)
     if isinstance(node, LastStep):
         return operands[0][:, -1]
+    if isinstance(node, Part):
+        return operands[0][..., node.start : node.start + node.size]
+    if isinstance(node, Joined):
+        return np.concatenate(operands, axis=-1)
     if node.dtype is object or any(x.dtype == object for x in operands):
         exact: IntArray = np.asarray(node.arithmetic(*(x.astype(object) for x in operands)))
         return exact.astype(node.dtype)

@@ -191,6 +191,18 @@ class Relu(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Part(Node):
+    """Lanes of its argument from `start` on."""
+
+    start: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Joined(Node):
+    """All lanes of its arguments, in order."""
+
+
+@dataclass(frozen=True, eq=False)
 class Proved(Node):
     """Its argument, with a narrower range that holds for a reason stated where it is made."""
 
@@ -309,6 +321,18 @@ def constant(codes: Sequence[int], fraction_bits: int) -> Constant:
     """Return a constant vector."""
     values = tuple(int(c) for c in codes)
     return Constant((), fraction_bits, values, values)
+
+
+def part(x: Node, start: int, stop: int) -> Part:
+    """Return lanes start..stop-1 of x."""
+    return Part((x,), x.fraction_bits, x.lowest[start:stop], x.highest[start:stop], start=start)
+
+
+def joined(vectors: Sequence[Node]) -> Joined:
+    """Return one vector of all lanes; the vectors have the same binary point."""
+    lowest = tuple(v for x in vectors for v in x.lowest)
+    highest = tuple(v for x in vectors for v in x.highest)
+    return Joined(tuple(vectors), vectors[0].fraction_bits, lowest, highest)
 
 
 def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:

@@ -13,7 +13,7 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.nodes import Node, State, constant, input_vector, matvec
+from rnnrtl.graph.nodes import Node, State, constant, input_vector, joined, matvec, part
 from rnnrtl.network import Dense, Network, Recurrent
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
@@ -95,6 +95,48 @@ def trace(network: Network, precision: Precision) -> Graph:
     return Graph(
         source, x, input_format, output_format, tuple(loops), layer_of, network.return_sequences
     )
+
+
+def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
+    """Return the graph of a whole sequence: every recurrent layer has a cell for each step.
+
+    Input and output are the vectors of all steps, one after the other (the output only where the
+    network returns sequences). It computes the same bits as the graph of `trace`.
+    """
+    precision.check(layer.name for layer in network.layers)
+    input_format = precision.format("", "input")
+    size = network.features
+    source: Node = input_vector(size * steps, input_format)
+    xs: list[Node] = [part(source, t * size, (t + 1) * size) for t in range(steps)]
+    output_format = input_format
+    layer_of: dict[Node, str] = dict.fromkeys([source, *xs], "")
+    for layer in network.layers:
+
+        def form(tensor: str, name: str = layer.name) -> Format:
+            return precision.format(name, tensor)
+
+        if isinstance(layer, Dense):
+            following: list[Node] = [cells.apply_dense(layer, x, Traced(), form) for x in xs]
+            output_format = form("output")
+        else:
+            formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
+            state: dict[str, Node] = {
+                name: constant([0] * layer.units, f.fraction_bits) for name, f in formats.items()
+            }
+            following = []
+            for x in xs:
+                state = cells.step(layer, x, state, Traced(), form)
+                following.append(state["h"])
+            output_format = form("hidden")
+        for t, x in enumerate(following):
+            step_name = f"{layer.name}_step_{t}" if len(following) > 1 else layer.name
+            for node in _topological([x]):
+                layer_of.setdefault(node, step_name)
+        ended = isinstance(layer, Recurrent) and not layer.return_sequences
+        xs = following[-1:] if ended else following
+    output = xs[0] if len(xs) == 1 else joined(xs)
+    layer_of[output] = layer_of.get(output, network.layers[-1].name)
+    return Graph(source, output, input_format, output_format, (), layer_of, return_sequences=False)
 
 
 def _loop(layer: Recurrent, x: Node, form: Formats) -> Loop:

@@ -9,12 +9,14 @@ from rnnrtl.graph.nodes import (
     Clamp,
     Constant,
     Input,
+    Joined,
     LastStep,
     Magnitude,
     MatVec,
     Mirror,
     Multiply,
     Node,
+    Part,
     Proved,
     Relu,
     RomRead,
@@ -29,7 +31,7 @@ from rnnrtl.graph.nodes import (
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
-from rnnrtl.schedule.place import Linear, Placer, place_sum
+from rnnrtl.schedule.place import Linear, Placer, place_sum, postponed
 
 _LINEAR = (Add, Subtract, MatVec, ShiftLeft)
 
@@ -110,6 +112,18 @@ class Expansion:
         """Expand what comes after the recurrent layers."""
         self._materialise(self.graph.output)
 
+    def postpone(self) -> None:
+        """Move every operation to the latest cycle that delays no result.
+
+        What waits then waits where it is narrow: in a long pipeline the inputs of a sum take
+        fewer registers than the sum.
+        """
+        moved = postponed(self._placer.ops, set(self.lanes[self.graph.output]), self._placer.budget)
+        self._placer.ops = list(moved.values())
+        self.lanes = {
+            node: tuple(moved.get(op, op) for op in ops) for node, ops in self.lanes.items()
+        }
+
     def _materialise(self, node: Node) -> tuple[Op, ...]:
         """Return the operations of a node, placed when first asked for."""
         if node not in self.lanes:
@@ -137,6 +151,10 @@ class Expansion:
                 )
             )
         operands = [self._materialise(arg) for arg in node.args]
+        if isinstance(node, Part):
+            return operands[0][node.start : node.start + node.size]
+        if isinstance(node, Joined):
+            return tuple(op for lanes in operands for op in lanes)
         return tuple(
             self._lane(node, f"{name}_{lane}", layer, lane, tuple(ops))
             for lane, ops in enumerate(zip(*operands, strict=True))

@@ -27,6 +27,7 @@ class Op:
     last_only : matters only at a sequence's last step
     rom, title : for a ROM read, whose operand is the magnitude
     kind : what it is, for reports: "input", "state", "product", "adder", ...
+    delay : how long it takes, ns
     """
 
     name: str
@@ -42,6 +43,7 @@ class Op:
     rom: Rom | None = None
     title: str = ""
     kind: str = ""
+    delay: float = 0.0
 
     @property
     def width(self) -> int:

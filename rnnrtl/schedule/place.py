@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rnnrtl.errors import UnsupportedError
@@ -75,6 +75,7 @@ class Placer:
             rom,
             title,
             kind,
+            delay,
         )
         self.ops.append(op)
         return op
@@ -237,3 +238,31 @@ def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
         placer.delays.adder(max(width, 1)) * (2 if a.negative else 1),
         kind="adder",
     )
+
+
+def postponed(ops: list[Op], ends: set[Op], budget: float) -> dict[Op, Op]:
+    """Return each operation moved to the latest time at which all that reads it is as before.
+
+    `ends` and what is an input stay where they are; operations come operands first.
+    """
+    latest: dict[Op, tuple[int, float]] = {}
+    for op in reversed(ops):
+        finish = (op.cycle, op.ready) if op in ends else latest.get(op, (op.cycle, op.ready))
+        if op.kind == "input":
+            finish = (op.cycle, op.ready)
+        cycle, ready = finish
+        delay = op.delay
+        if ready < delay - 1e-9:
+            cycle, ready = cycle - 1, budget
+        latest[op] = (cycle, ready)
+        for operand in op.operands:
+            # Standing before this operation starts, or at the end of any cycle before.
+            start = (cycle, ready - delay)
+            if operand not in latest or start < latest[operand]:
+                latest[operand] = start
+    moved: dict[Op, Op] = {}
+    for op in ops:
+        cycle, ready = latest[op]
+        operands = tuple(moved.get(operand, operand) for operand in op.operands)
+        moved[op] = replace(op, operands=operands, cycle=cycle, ready=ready)
+    return moved

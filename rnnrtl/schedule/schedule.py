@@ -25,6 +25,9 @@ class Schedule:
     states : state lanes -> (the lanes of what they become, the cycle from which that stands)
     beat_interval : least edges between two beats
     slots : independent sequences in flight, whose beats take turns
+    cycles_per_step : length of the recurrence loop, h to next h, in clock edges (1 without a
+        recurrence; on average where the steps of an unrolled network are not alike)
+    steps_per_beat : time steps that one beat carries
     result_cycle : cycle in which the result of a step's beat is computed
     clock_mhz, target : what it was made for
     steps : time steps of a sequence, where known
@@ -36,18 +39,12 @@ class Schedule:
     states: tuple["StateSchedule", ...]
     beat_interval: int
     slots: int
+    cycles_per_step: int
+    steps_per_beat: int
     result_cycle: int
     clock_mhz: float
     target: str
     steps: int | None = None
-
-    @property
-    def cycles_per_step(self) -> int:
-        """Length of the recurrence loop, h to next h, in clock edges (1 without a recurrence).
-
-        So many edges lie at least between two beats of the same sequence.
-        """
-        return self.slots * self.beat_interval
 
     @property
     def tail_cycles(self) -> int:
@@ -66,11 +63,16 @@ class Schedule:
         With several slots, so many sequences start one edge after the other, and then the next
         so many.
         """
-        return self._steps() * self.beat_interval
+        return self.interval_of(self._steps())
 
     def latency_of(self, steps: int) -> int:
         """Return `latency_cycles` for sequences of `steps` time steps."""
-        return (steps - 1) * self.cycles_per_step + self.tail_cycles
+        beats = steps // self.steps_per_beat
+        return (beats - 1) * self.slots * self.beat_interval + self.tail_cycles
+
+    def interval_of(self, steps: int) -> int:
+        """Return `initiation_interval` for sequences of `steps` time steps."""
+        return steps // self.steps_per_beat * self.beat_interval
 
     @property
     def multipliers(self) -> int:
@@ -119,12 +121,14 @@ def make_schedule(
     target: str,
     mode: str = "static",
     steps: int | None = None,
+    steps_per_beat: int = 1,
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
     In mode "static" a beat waits for the loop. In mode "interleaved" the beats of independent
     sequences follow each other at every edge, as many sequences as the loop has stages; one
-    stage more than in "static" is the memory that keeps their states apart.
+    stage more than in "static" is the memory that keeps their states apart. In mode "unrolled"
+    the graph is that of a whole sequence.
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
@@ -143,10 +147,17 @@ def make_schedule(
         starts[recurrence.layer] = start
     expansion = expanded()
     expansion.finish()
+    if mode == "unrolled":
+        expansion.postpone()
     states = tuple(_state_schedules(expansion, graph.loops))
     output = expansion.lanes[graph.output]
+    # A result that weights of zero make constant still waits for the states of its step.
+    result_cycle = max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0)
     loop = max((s.written - s.read for s in states), default=1)
     interleaved = mode == "interleaved" and states
+    cycles_per_step = loop + bool(interleaved)
+    if mode == "unrolled":
+        cycles_per_step = -(-result_cycle // steps_per_beat)
     return Schedule(
         ops=tuple(expansion.ops),
         input=expansion.lanes[graph.input],
@@ -154,8 +165,9 @@ def make_schedule(
         states=states,
         beat_interval=1 if interleaved else loop,
         slots=loop + 1 if interleaved else 1,
-        # A result that weights of zero make constant still waits for the states of its step.
-        result_cycle=max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0),
+        cycles_per_step=cycles_per_step,
+        steps_per_beat=steps_per_beat,
+        result_cycle=result_cycle,
         clock_mhz=clock_mhz,
         target=target,
         steps=steps,
