@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.errors import UnsupportedError
+from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
@@ -170,6 +170,8 @@ class Design:
                 f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
             )
         codes = self.input_codes(x)
+        if not len(codes):
+            raise InputError("x holds no sequence: a simulation needs at least one sequence")
         expected = self.predict_codes(codes)
         if simulator == "amaranth":
             measured = run_amaranth(

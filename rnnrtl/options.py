@@ -39,11 +39,12 @@ class Options:
     name: str = "network"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
+        if self.mode not in tuple(MODES):  # a dict would want to hash it
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
         if self.mode != "static":
             raise UnsupportedError(f"mode {self.mode!r} is not supported yet, only 'static'")
-        if self.reuse_factor not in (1, (1, 1)) or isinstance(self.reuse_factor, bool):
+        plain = isinstance(self.reuse_factor, int | tuple) and self.reuse_factor is not True
+        if not plain or self.reuse_factor not in (1, (1, 1)):
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
             )
@@ -53,12 +54,12 @@ class Options:
             )
         if self.strategy == "shift_add":
             raise UnsupportedError("strategy 'shift_add' is not supported yet, only 'auto', 'dsp'")
-        if self.steps_per_beat != 1:
+        if self.steps_per_beat != 1 or isinstance(self.steps_per_beat, bool):
             raise UnsupportedError(
                 f"steps_per_beat {self.steps_per_beat!r} is not supported yet, only 1"
             )
         try:
-            clock = float(self.clock_mhz)
+            clock = math.nan if isinstance(self.clock_mhz, bool) else float(self.clock_mhz)
         except (TypeError, ValueError):
             clock = math.nan
         if not math.isfinite(clock) or clock <= 0:

@@ -36,8 +36,7 @@ WIDE = Precision.parse(
 NETWORKS = {
     **{cell: network(recurrent(cell, scale=0.25)) for cell in CELLS},
     **{
-        f"{cell}, all steps": network(recurrent(cell, sequences=True, scale=0.25))
-        for cell in CELLS
+        f"{cell}, all steps": network(recurrent(cell, sequences=True, scale=0.25)) for cell in CELLS
     },
     **{
         f"{cell}, {activation}": network(recurrent(cell, scale=0.25), dense(3, 2, activation))
