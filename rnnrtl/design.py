@@ -197,6 +197,8 @@ class Design:
                 f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
             )
         offered = self.input_codes(x)
+        if not len(offered):
+            raise InputError("x holds no sequence: a simulation needs at least one sequence")
         codes, expected = self.vectors(offered)
         if simulator == "amaranth":
             measured = run_amaranth(

@@ -39,9 +39,10 @@ class Options:
     name: str = "network"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
+        if self.mode not in tuple(MODES):  # a dict would want to hash it
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
-        if self.reuse_factor not in (1, (1, 1)) or isinstance(self.reuse_factor, bool):
+        plain = isinstance(self.reuse_factor, int | tuple) and self.reuse_factor is not True
+        if not plain or self.reuse_factor not in (1, (1, 1)):
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
             )
@@ -52,7 +53,7 @@ class Options:
         if self.strategy == "shift_add":
             raise UnsupportedError("strategy 'shift_add' is not supported yet, only 'auto', 'dsp'")
         try:
-            clock = float(self.clock_mhz)
+            clock = math.nan if isinstance(self.clock_mhz, bool) else float(self.clock_mhz)
         except (TypeError, ValueError):
             clock = math.nan
         if not math.isfinite(clock) or clock <= 0:

@@ -1,5 +1,6 @@
 """The folder that `Design.write` makes: everything a hardware engineer goes on with."""
 
+import contextlib
 import errno
 import shutil
 import tempfile
@@ -38,6 +39,8 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
         raise InputError("x holds no sequence: the testbench needs at least one")
     beats, expected = design.vectors(codes)
     staging: Path | None = None
+    written = False
+    above = [folder for folder in directory.absolute().parents if not folder.exists()]
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         if directory.exists() and not directory.is_dir():
@@ -45,13 +48,25 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
         staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
         _fill(design, staging, codes.shape[1], beats, expected)
         _move(staging, directory)
+        written = True
     except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise OutputError(f"cannot write {directory}: {why}") from None
+        raise OutputError(f"cannot write {directory}: {_reason(error)}") from None
+    except OutputError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        # The testbench's own message names the folder beside it, which is gone by now.
+        raise OutputError(f"cannot write {directory}: {_reason(error.__cause__)}") from None
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+        for folder in [] if written else above:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     return directory
+
+
+def _reason(error: OSError) -> object:
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
 
 
 def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArray:
@@ -132,8 +147,12 @@ def _move(staging: Path, directory: Path) -> None:
     if not directory.exists():
         staging.replace(directory)
         return
-    for source in sorted(staging.rglob("*")):
-        target = directory / source.relative_to(staging)
+    moves = [(path, directory / path.relative_to(staging)) for path in sorted(staging.rglob("*"))]
+    for source, target in moves:  # before anything is moved
+        if target.exists() and target.is_dir() != source.is_dir():
+            kind = "folder" if target.is_dir() else "file"
+            raise OutputError(f"{target} is a {kind}: remove it, or give another folder")
+    for source, target in moves:
         if source.is_dir():
             target.mkdir(exist_ok=True)
         else:

@@ -92,7 +92,7 @@ def run(job: Job, folder: Path, reports: "Queue[tuple[Job, int, int]]") -> dict[
     verilog = (folder / job.network / f"{job.network}.v").read_text(encoding="utf-8")
     if job.kind == "estimate":
         found = estimate(verilog, job.network, job.target)
-        return {**found.as_dict(), "cached": found.cached}
+        return {**found.as_dict(), "seconds": found.seconds, "cached": found.cached}
     hardware = Hardware(verilog, job.network, design.input_stream, design.output_stream, False)
     codes = design.input_codes(x[: job.sequences])
     expected = design.predict_codes(codes)

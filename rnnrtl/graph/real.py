@@ -56,6 +56,9 @@ class RealNumbers:
 def checked_input(network: Network, x: object) -> FloatArray:
     """Return x as float64 (batch, steps, features), or raise InputError."""
     try:
+        given: NDArray[Any] = np.asarray(x)
+        if given.dtype.kind == "c":
+            raise TypeError("it is complex")  # NumPy would drop the imaginary part
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"x is not an array of real numbers: {error}") from None

@@ -14,7 +14,7 @@ from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.nodes import Node, State, constant, input_vector, joined, matvec, part
-from rnnrtl.network import Dense, Network, Recurrent
+from rnnrtl.network import GRU, Dense, Network, Recurrent
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
 
@@ -198,7 +198,7 @@ def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
         tensors = {
             "kernel": [g.kernel for g in gates],
             "recurrent_kernel": [g.recurrent_kernel for g in gates],
-            "bias": [g.bias + g.recurrent_bias for g in gates],
+            "bias": _biases(layer),
         }
     for tensor, arrays in tensors.items():
         f = form(tensor)
@@ -213,6 +213,16 @@ def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
                 PrecisionWarning,
                 stacklevel=2,
             )
+
+
+def _biases(layer: Recurrent) -> list[NDArray[np.float64]]:
+    """Return the biases that the cell has as constants: the two of a gate are one, but for n."""
+    apart = isinstance(layer, GRU) and layer.reset_after
+    arrays = [g.bias + g.recurrent_bias for name, g in layer.gates.items() if name != "n"]
+    if "n" in layer.gates:
+        n = layer.gates["n"]
+        arrays += [n.bias, n.recurrent_bias] if apart else [n.bias + n.recurrent_bias]
+    return arrays
 
 
 def _weight_codes(values: NDArray[np.float64], form: Format) -> NDArray[np.int64]:

@@ -70,6 +70,6 @@ DELAYS: Mapping[str, Delays] = MappingProxyType(
 
 def delays_of(target: str) -> Delays:
     """Return the delays of a target, or raise UnsupportedError naming the known ones."""
-    if target not in DELAYS:
+    if target not in tuple(DELAYS):  # a mapping would want to hash it
         raise UnsupportedError(f"unknown target {target!r}, known: {', '.join(DELAYS)}")
     return DELAYS[target]
