@@ -70,6 +70,7 @@ class Design:
         self.precision = precision
         self.options = options
         self.graph: Graph = trace(network, precision)
+        self._strategy = options.strategy_of(network, precision)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
         self._plan: Plan = plan(self.graph)
 
@@ -91,6 +92,7 @@ class Design:
             mode=self.options.mode,
             steps=self.network.steps,
             steps_per_beat=self._steps_per_beat,
+            strategy=self._strategy,
         )
 
     @property
@@ -276,7 +278,7 @@ def generate(
     reuse_factor: object = 1,
     clock_mhz: float = 200.0,
     target: str = "xcup",
-    strategy: str = "auto",
+    strategy: str | Mapping[str, str] = "auto",
     steps_per_beat: int = 1,
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
@@ -289,12 +291,14 @@ def generate(
     weights : anything that `load` takes
     precision : "fixed<W,I>" (rounds, saturates), "ap_fixed<W,I[,Q[,O]]>" (as in Vitis HLS), a
         mapping of patterns such as "gru.hidden" or "*.kernel" to formats, or a `Precision`
-    mode : "static" (one cell, steps in sequence)
+    mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
+        sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products that share one multiplier; 1 is fully parallel
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
         are placed for
-    strategy : "auto" or "dsp"
-    steps_per_beat : time steps in one input beat
+    strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products
+        share; needs da4ml) or "auto" (by width), for all layers or by layer name
+    steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
 

@@ -1,10 +1,13 @@
 """What `generate` can be asked for, checked before any work is done."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
+from rnnrtl.network import Network, Recurrent
 from rnnrtl.schedule.delays import delays_of
 
 MODES = {
@@ -13,6 +16,9 @@ MODES = {
     "interleaved": "one cell, several independent sequences in flight",
 }
 STRATEGIES = ("auto", "dsp", "shift_add")
+
+NARROW_BITS = 12
+"""Width of weights up to which shifts and adds cost little more than the adders of a DSP's sum."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,9 @@ class Options:
     reuse_factor : products that share one multiplier; only 1 is supported yet
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
-    strategy : how constant products are built; "auto" and "dsp" leave them to synthesis
+    strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
+        multiplier each), "shift_add" (shared shifts and adds, no multiplier), or "auto": "shift_add"
+        for kernels of at most `NARROW_BITS` bits
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
     """
@@ -34,7 +42,7 @@ class Options:
     reuse_factor: object = 1
     clock_mhz: float = 200.0
     target: str = "xcup"
-    strategy: str = "auto"
+    strategy: str | Mapping[str, str] = "auto"
     steps_per_beat: int = 1
     name: str = "network"
 
@@ -46,12 +54,12 @@ class Options:
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
             )
-        if self.strategy not in STRATEGIES:
-            raise UnsupportedError(
-                f"unknown strategy {self.strategy!r}, known: {', '.join(STRATEGIES)}"
-            )
-        if self.strategy == "shift_add":
-            raise UnsupportedError("strategy 'shift_add' is not supported yet, only 'auto', 'dsp'")
+        asked = self.strategy.values() if isinstance(self.strategy, Mapping) else [self.strategy]
+        for strategy in asked:
+            if strategy not in STRATEGIES:
+                raise UnsupportedError(
+                    f"unknown strategy {strategy!r}, known: {', '.join(STRATEGIES)}"
+                )
         try:
             clock = math.nan if isinstance(self.clock_mhz, bool) else float(self.clock_mhz)
         except (TypeError, ValueError):
@@ -65,6 +73,28 @@ class Options:
             raise ModelError(f"name {name!r} is no Verilog module name: use letters, digits and _")
         if name in VERILOG_KEYWORDS:
             raise ModelError(f"name {name!r} is a Verilog keyword")
+
+    def strategy_of(self, network: Network, precision: Precision) -> Callable[[str], str]:
+        """Return the strategy of each layer, by the name of its module: "dsp" or "shift_add"."""
+        chosen = {}
+        for layer in network.layers:
+            asked = self.strategy
+            if isinstance(asked, Mapping):
+                asked = asked.get(layer.name, asked.get("*", "auto"))
+            if asked == "auto":
+                tensors = ["kernel"]
+                tensors += ["recurrent_kernel"] if isinstance(layer, Recurrent) else []
+                width = max(precision.format(layer.name, tensor).width for tensor in tensors)
+                asked = "shift_add" if width <= NARROW_BITS else "dsp"
+            chosen[layer.name] = asked
+        if isinstance(self.strategy, Mapping):
+            for name in self.strategy:
+                if name != "*" and name not in chosen:
+                    raise UnsupportedError(
+                        f"strategy for unknown layer {name!r}, known: {', '.join(chosen)}"
+                    )
+        # An unrolled layer has a module for every step.
+        return lambda module: chosen.get(module) or chosen[module.rpartition("_step_")[0]]
 
     def checked_steps_per_beat(self, steps: int | None) -> int:
         """Return `steps_per_beat`, or raise where it does not suit mode and network."""

@@ -1,6 +1,6 @@
 """From vectors to scalar operations: every lane of every node of a graph, placed in time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import Plan, Recurrence
@@ -31,7 +31,7 @@ from rnnrtl.graph.nodes import (
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
-from rnnrtl.schedule.place import Linear, Placer, place_sum, postponed
+from rnnrtl.schedule.place import Linear, Placer, place_sums, postponed
 
 _LINEAR = (Add, Subtract, MatVec, ShiftLeft)
 
@@ -77,6 +77,7 @@ class Expansion:
     graph, plan : what to expand
     delays, period : the clock it must keep
     starts : layer name -> the cycle in which its state is first read
+    strategy : layer name -> how its products by constants are made, "dsp" or "shift_add"
 
     Members
     -------
@@ -85,11 +86,18 @@ class Expansion:
     """
 
     def __init__(
-        self, graph: Graph, plan: Plan, delays: Delays, period: float, starts: Mapping[str, int]
+        self,
+        graph: Graph,
+        plan: Plan,
+        delays: Delays,
+        period: float,
+        starts: Mapping[str, int],
+        strategy: Callable[[str], str],
     ) -> None:
         self.graph = graph
         self._placer = Placer(delays, period)
         self._starts = starts
+        self._strategy = strategy
         self.lanes: dict[Node, tuple[Op, ...]] = {}
         self._forms: dict[Node, tuple[Linear, ...]] = {}
         self._users: dict[Node, list[Node]] = {}
@@ -98,11 +106,17 @@ class Expansion:
             for arg in node.args:
                 self._users.setdefault(arg, []).append(node)
         self._titles = _titles(nodes)
+        self._recurrent = plan.recurrent
+        self._sums = [
+            node
+            for node in nodes
+            if self._is_sum(node)
+            and not (self._is_absorbed(node) and (self._is_sum(self._users[node][0])))
+        ]
         for item in plan.items:
             if isinstance(item, Recurrence) and item.loop.layer in starts:
                 for _, following in item.loop.states:
                     self._materialise(following)
-        self._roots = [graph.output]
 
     @property
     def ops(self) -> list[Op]:
@@ -140,16 +154,8 @@ class Expansion:
                 for lane, bounds in enumerate(zip(node.lowest, node.highest, strict=True))
             )
         if isinstance(node, (*_LINEAR, Constant)) or _is_wire_of_sum(node):
-            return tuple(
-                place_sum(self._placer, form, f"{name}_{lane}", layer, bounds)
-                for lane, (form, bounds) in enumerate(
-                    zip(
-                        self._linear(node),
-                        zip(node.lowest, node.highest, strict=True),
-                        strict=True,
-                    )
-                )
-            )
+            self._place_sums(self._group(node))
+            return self.lanes[node]
         operands = [self._materialise(arg) for arg in node.args]
         if isinstance(node, Part):
             return operands[0][node.start : node.start + node.size]
@@ -159,6 +165,69 @@ class Expansion:
             self._lane(node, f"{name}_{lane}", layer, lane, tuple(ops))
             for lane, ops in enumerate(zip(*operands, strict=True))
         )
+
+    def _place_sums(self, nodes: list[Node]) -> None:
+        """Place the sums of some nodes of a layer together."""
+        layer = self.graph.layer_of[nodes[0]]
+        forms = [form for node in nodes for form in self._linear(node)]
+        names = [f"{self._titles[node]}_{lane}" for node in nodes for lane in range(node.size)]
+        bounds = [b for node in nodes for b in zip(node.lowest, node.highest, strict=True)]
+        ops = place_sums(self._placer, forms, names, layer, bounds, strategy=self._strategy(layer))
+        start = 0
+        for node in nodes:
+            self.lanes[node] = tuple(ops[start : start + node.size])
+            start += node.size
+
+    def _group(self, node: Node) -> list[Node]:
+        """Return a sum and the others of its layer that multiply the same vectors.
+
+        Sums that wait for a product of their own layer's state with something else stay alone:
+        not all that they need stands at the time of the others.
+        """
+        key = self._multiplied(node)
+        if not key:
+            return [node]
+        return [
+            other
+            for other in self._sums
+            if other is node
+            or (
+                other not in self.lanes
+                and self.graph.layer_of[other] == self.graph.layer_of[node]
+                and self._multiplied(other) == key
+            )
+        ]
+
+    def _multiplied(self, node: Node) -> frozenset[Node]:
+        """Return the vectors of a sum's matrix products: those of the state, where there are."""
+        leaves = self._leaves(node)
+        recurrent = {leaf for leaf in leaves if leaf in self._recurrent}
+        chosen = recurrent or {leaf for leaf in leaves if not isinstance(leaf, Constant)}
+        if not all(isinstance(leaf, MatVec) for leaf in chosen):
+            return frozenset()
+        layer = self.graph.layer_of[node]
+        if any(self.graph.layer_of[leaf] != layer for leaf in chosen):
+            return frozenset()
+        return frozenset(leaf.args[0] for leaf in chosen)
+
+    def _leaves(self, node: Node) -> list[Node]:
+        """Return the matrix products and the vectors that a sum adds."""
+        if isinstance(node, MatVec) or not self._is_sum(node):
+            return [node]
+        return [
+            leaf
+            for arg in node.args
+            for leaf in (self._leaves(arg) if self._is_absorbed(arg) else [arg])
+        ]
+
+    @staticmethod
+    def _is_sum(node: Node) -> bool:
+        return isinstance(node, _LINEAR) or _is_wire_of_sum(node)
+
+    def _is_absorbed(self, node: Node) -> bool:
+        """Whether a sum is only part of another one."""
+        users = self._users.get(node, [])
+        return self._is_sum(node) and len(users) == 1
 
     def _lane(self, node: Node, name: str, layer: str, lane: int, operands: tuple[Op, ...]) -> Op:
         rom = node.rom if isinstance(node, RomRead) else None
@@ -193,10 +262,7 @@ class Expansion:
         return tuple(a.plus(b, sign) for a, b in zip(left, right, strict=True))
 
     def _joined(self, node: Node) -> tuple[Linear, ...]:
-        alone = len(self._users[node]) == 1 and node not in self.lanes
-        if isinstance(node, Constant) or (
-            alone and (isinstance(node, _LINEAR) or _is_wire_of_sum(node))
-        ):
+        if isinstance(node, Constant) or self._is_absorbed(node):
             return self._linear(node)
         return tuple(Linear({op: 1}) for op in self._materialise(node))
 

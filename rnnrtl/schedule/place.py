@@ -1,13 +1,16 @@
 """Placing operations in clock cycles: as soon as possible, chained as far as the clock allows."""
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from rnnrtl.errors import UnsupportedError
-from rnnrtl.fixedpoint.arithmetic import shift_left
+from rnnrtl.fixedpoint.arithmetic import shift_left, shift_right
 from rnnrtl.lut.table import Rom
+from rnnrtl.schedule import adder_graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
 
@@ -132,33 +135,185 @@ class _Term:
         return (-high, -low) if self.negative else (low, high)
 
 
-def place_sum(placer: Placer, total: Linear, name: str, layer: str, bounds: tuple[int, int]) -> Op:
-    """Place a sum of products: products first, then an adder tree that joins what is early first.
+def place_sums(
+    placer: Placer,
+    totals: Sequence[Linear],
+    names: Sequence[str],
+    layer: str,
+    bounds: Sequence[tuple[int, int]],
+    *,
+    strategy: str,
+) -> list[Op]:
+    """Place sums of products.
 
-    What does not depend on a layer's own state is summed apart, ahead of the loop, and joins the
-    tree where it is needed.
+    What does not depend on the layer's own state is summed apart, ahead of the loop, and joins
+    where it is needed. With strategy "dsp" every product has a multiplier, and an adder tree
+    joins what is early first; with "shift_add" all sums share one graph of shifts and adds.
     """
-    loops = set().union(*(op.loops for op in total.terms)) if total.terms else set()
-    inside = {op: w for op, w in total.terms.items() if layer in op.loops and layer in loops}
-    outside = {op: w for op, w in total.terms.items() if op not in inside}
-    parts: list[_Term] = []
-    if outside:
-        terms = _terms(placer, outside, name, layer)
-        suffix = "_ahead" if inside else ""
-        ahead = _tree(placer, terms, total.constant, f"{name}{suffix}", layer)
-        parts.append(_Term(ahead, 0, negative=False))
-    elif total.constant or not inside:
-        parts.append(_Term(placer.constant(name, layer, total.constant), 0, negative=False))
-    if inside:
-        parts += _terms(placer, inside, name, layer)
-    result = _tree(placer, parts, 0, name, layer)
-    low, high = max(bounds[0], result.lowest), min(bounds[1], result.highest)
-    if (low, high) == (result.lowest, result.highest):
-        return result
-    # The range is proved narrower than the sum of its parts' ranges.
-    return placer.add(
-        f"{name}_proved", layer, (low, high), (result,), lambda v: v, 0.0, kind="wire"
+    solve = _shared_graph if strategy == "shift_add" else _separate_trees
+    inside = [{op: w for op, w in t.terms.items() if layer in op.loops} for t in totals]
+    outside = [{op: w for op, w in t.terms.items() if layer not in op.loops} for t in totals]
+    depth = 0 if any(inside) else 1
+    ahead: list[_Term | None] = [None] * len(totals)
+    late = [n for n, rest in enumerate(outside) if rest]
+    placed = solve(
+        placer,
+        [outside[n] for n in late],
+        [_constant(placer, totals[n], names[n], layer) for n in late],
+        [f"{names[n]}_ahead" if inside[n] else names[n] for n in late],
+        layer,
+        depth,
     )
+    for n, op in zip(late, placed, strict=True):
+        ahead[n] = _Term(op, 0, negative=False)
+    for n, total in enumerate(totals):
+        if not outside[n]:
+            ahead[n] = _constant(placer, total, names[n], layer)
+    early = [n for n, rest in enumerate(inside) if rest]
+    results: dict[int, Op] = dict(
+        zip(
+            early,
+            solve(
+                placer,
+                [inside[n] for n in early],
+                [ahead[n] for n in early],
+                [names[n] for n in early],
+                layer,
+                depth,
+            ),
+            strict=True,
+        )
+    )
+    for n, term in enumerate(ahead):
+        if n not in results:
+            results[n] = term.op if term is not None else placer.constant(names[n], layer, 0)
+    return [
+        _narrowed(placer, results[n], name, layer, bound)
+        for n, (name, bound) in enumerate(zip(names, bounds, strict=True))
+    ]
+
+
+def _constant(placer: Placer, total: Linear, name: str, layer: str) -> _Term | None:
+    if not total.constant:
+        return None
+    return _Term(placer.constant(name, layer, total.constant), 0, negative=False)
+
+
+def _narrowed(placer: Placer, op: Op, name: str, layer: str, bounds: tuple[int, int]) -> Op:
+    """Return an operation whose range is also within `bounds`, which the caller has proved."""
+    low, high = max(bounds[0], op.lowest), min(bounds[1], op.highest)
+    if (low, high) == (op.lowest, op.highest):
+        return op
+    return placer.add(f"{name}_proved", layer, (low, high), (op,), lambda v: v, 0.0, kind="wire")
+
+
+def _separate_trees(
+    placer: Placer,
+    rows: Sequence[dict[Op, int]],
+    extras: Sequence[_Term | None],
+    names: Sequence[str],
+    layer: str,
+    depth: int,
+) -> list[Op]:
+    """Return each row's sum and extra term by multipliers and an adder tree."""
+    return [
+        _tree(placer, _terms(placer, row, name, layer) + ([extra] if extra else []), name, layer)
+        for row, extra, name in zip(rows, extras, names, strict=True)
+    ]
+
+
+def _shared_graph(
+    placer: Placer,
+    rows: Sequence[dict[Op, int]],
+    extras: Sequence[_Term | None],
+    names: Sequence[str],
+    layer: str,
+    depth: int,
+) -> list[Op]:
+    """Return each row's sum and extra term by adders that the rows share."""
+    weights = [abs(w) for row in rows for w in row.values()]
+    plain = all(w & (w - 1) == 0 for w in weights)
+    if plain or max(weights) >= adder_graph.MAX_WEIGHT:  # nothing to share, or too much
+        return _separate_trees(placer, rows, extras, names, layer, depth)
+    operands = list(dict.fromkeys(op for row in rows for op in row))
+    sums: list[list[_Term]] = [[] for _ in rows]
+    for outputs, inputs in adder_graph.tiles(len(rows), len(operands)):
+        final = inputs.stop >= len(operands)
+        tile = [
+            [row.get(op, 0) for op in operands[inputs]]
+            for row in rows[outputs.start : outputs.stop]
+        ]
+        # The extra terms join in the last tile: an input each, for their own output only.
+        joining = [
+            (n, extra.op)
+            for n, extra in enumerate(extras[outputs.start : outputs.stop])
+            if final and extra is not None
+        ]
+        for n, terms in enumerate(tile):
+            terms += [int(n == m) for m, _ in joining]
+        ins = [*operands[inputs], *(op for _, op in joining)]
+        title = names[outputs.start].rsplit("_", 1)[0]
+        for n, term in enumerate(_run_graphs(placer, tile, ins, f"{title}_shared", layer, depth)):
+            sums[outputs.start + n].append(term)
+    return [_tree(placer, terms, name, layer) for terms, name in zip(sums, names, strict=True)]
+
+
+def _run_graphs(
+    placer: Placer, matrix: list[list[int]], inputs: list[Op], name: str, layer: str, depth: int
+) -> list[_Term]:
+    """Place the adders of a matrix's graphs; return a term for each output."""
+    unit = placer.delays.adder(16)
+    times = [op.cycle * placer.budget + op.ready for op in inputs]
+    graphs = adder_graph.solve(
+        np.array(matrix, dtype=np.int64).reshape(len(matrix), len(inputs)),
+        tuple((op.lowest, op.highest) for op in inputs),
+        tuple(min(round((t - min(times)) / unit), 16) for t in times),
+        depth,
+    )
+    # Values with their binary point: (operation, exponent, negative).
+    values = [_Term(op, 0, negative=False) for op in inputs]
+    for graph in graphs:
+        values = [
+            _Term(v.op, v.shift + shift, v.negative)
+            for v, shift in zip(values, graph.shifts, strict=True)
+        ]
+        for step in graph.steps:
+            left, right = values[step.left], values[step.right]
+            right = _Term(right.op, right.shift + step.shift, right.negative ^ step.subtract)
+            common = min(left.shift, right.shift)
+            op = _join(
+                placer,
+                _Term(left.op, left.shift - common, left.negative),
+                _Term(right.op, right.shift - common, right.negative),
+                name,
+                layer,
+            )
+            values.append(_Term(op, common, negative=False))
+        zero = _Term(placer.constant(name, layer, 0), 0, negative=False)
+        values = [
+            zero
+            if result.index < 0
+            else _Term(
+                values[result.index].op,
+                values[result.index].shift + result.shift,
+                values[result.index].negative ^ result.negative,
+            )
+            for result in graph.results
+        ]
+    return [_whole(placer, value, name, layer) for value in values]
+
+
+def _whole(placer: Placer, value: _Term, name: str, layer: str) -> _Term:
+    """Return a term without bits right of the binary point: those that there are, are zero."""
+    if value.shift >= 0:
+        return value
+    bits = -value.shift
+    bounds = (value.op.lowest >> bits, value.op.highest >> bits)
+    op = placer.add(
+        f"{name}_whole", layer, bounds, (value.op,), lambda v: shift_right(v, bits), 0.0,
+        kind="wire",
+    )  # fmt: skip
+    return _Term(op, 0, value.negative)
 
 
 def _terms(placer: Placer, weights: dict[Op, int], name: str, layer: str) -> list[_Term]:
@@ -190,7 +345,7 @@ def _times(factor: int) -> Callable[[Any], Any]:
     return lambda v: v * factor
 
 
-def _tree(placer: Placer, terms: Iterable[_Term], constant: int, name: str, layer: str) -> Op:
+def _tree(placer: Placer, terms: Iterable[_Term], name: str, layer: str) -> Op:
     """Place two-input adders until one term is left, joining the two earliest each time."""
     queue: list[tuple[tuple[int, float], int, _Term]] = []
     count = 0
@@ -202,8 +357,8 @@ def _tree(placer: Placer, terms: Iterable[_Term], constant: int, name: str, laye
 
     for term in terms:
         push(term)
-    if constant or not queue:
-        push(_Term(placer.constant(name, layer, constant), 0, negative=False))
+    if not queue:
+        push(_Term(placer.constant(name, layer, 0), 0, negative=False))
     while len(queue) > 1:
         a, b = heapq.heappop(queue)[2], heapq.heappop(queue)[2]
         title = f"{name}_part" if queue else name

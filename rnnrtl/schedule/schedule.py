@@ -1,6 +1,6 @@
 """The schedule of a design: which operation in which cycle, and the figures that follow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rnnrtl.errors import ModelError
@@ -122,13 +122,15 @@ def make_schedule(
     mode: str = "static",
     steps: int | None = None,
     steps_per_beat: int = 1,
+    strategy: Callable[[str], str] = lambda layer: "dsp",
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
     In mode "static" a beat waits for the loop. In mode "interleaved" the beats of independent
     sequences follow each other at every edge, as many sequences as the loop has stages; one
     stage more than in "static" is the memory that keeps their states apart. In mode "unrolled"
-    the graph is that of a whole sequence.
+    the graph is that of a whole sequence. `strategy` says for each layer how its products by
+    constants are made.
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
@@ -137,7 +139,7 @@ def make_schedule(
     starts: dict[str, int] = {}
 
     def expanded(**more: int) -> Expansion:
-        return Expansion(graph, ordered, delays, 1000 / clock_mhz, {**starts, **more})
+        return Expansion(graph, ordered, delays, 1000 / clock_mhz, {**starts, **more}, strategy)
 
     for recurrence in graph.loops:
         shortest = _interval(expanded(**{recurrence.layer: _FAR}), recurrence)
