@@ -242,6 +242,9 @@ class Network:
             object.__setattr__(self, "steps", int(self.steps))
         names = [layer.name for layer in self.layers]
         for name in names:
+            if not str(name).isidentifier() or not str(name).isascii() or name is None:
+                # A layer becomes a Verilog module, and its name part of precision rules.
+                raise ModelError(f"layer name {name!r}: use letters, digits and _ only")
             if names.count(name) > 1:
                 raise ModelError(f"two layers are called {name!r}: layer names must be unique")
         for before, after in zip(self.layers, self.layers[1:], strict=False):

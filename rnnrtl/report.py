@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnrtl.errors import ModelError
 from rnnrtl.fixedpoint import TENSORS
-from rnnrtl.graph.nodes import Bounded, Mirror
+from rnnrtl.graph.lookup import LookedUp, Mirror
+from rnnrtl.graph.nodes import Bounded
 from rnnrtl.lut.measure import max_error_lsb
 from rnnrtl.network import Recurrent
 
@@ -82,7 +83,7 @@ def _overflows(design: "Design") -> str:
 def _tables(design: "Design") -> str:
     counts: Counter[tuple[str, object]] = Counter()
     for node in design.graph.nodes():
-        if isinstance(node, Mirror):
+        if isinstance(node, Mirror | LookedUp):
             counts[design.graph.layer_of[node], node.table] += node.size
     if not counts:
         return "None."

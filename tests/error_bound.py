@@ -22,7 +22,7 @@ def norm(matrix: Array) -> float:
 
 def _affine(matrix: Array, lsb_half: float, x: float, error: float) -> float:
     """Bound the error of matrix @ x for abs(x) up to `x`, itself off by `error`."""
-    return norm(matrix) * error + matrix.shape[1] * lsb_half * (x + error)
+    return float(norm(matrix) * error + matrix.shape[1] * lsb_half * (x + error))
 
 
 def _preactivation(gate: Gate, half: Half, x: float, ex: float, h: float, eh: float) -> float:
@@ -84,7 +84,10 @@ def error_bound(net: Network, precision: Precision, x: Array) -> float:
                 error += half("output")
             largest = norm(layer.kernel) * largest + float(np.abs(layer.bias).max())
         else:
-            cell = _lstm if isinstance(layer, LSTM) else _gru
-            error = cell(layer, half, largest, error, x.shape[1])  # type: ignore[operator]
+            steps = x.shape[1]
+            if isinstance(layer, LSTM):
+                error = _lstm(layer, half, largest, error, steps)
+            else:
+                error = _gru(layer, half, largest, error, steps)
             largest = 1.0
     return error

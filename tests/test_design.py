@@ -1,5 +1,6 @@
 """What generate() and a design refuse, each in one clear line, and what a design offers."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,13 @@ def test_biases_that_cancel_but_do_not_fit_are_warned_of() -> None:
     with pytest.warns(PrecisionWarning, match=r"2 of 4 weights of gru\.bias saturate"):
         generate(network(changed), "fixed<12,5>")
     generate(network(GRU("gru", changed.gates, reset_after=False)), "fixed<12,5>")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "1st", "größe", "a.b", "a/b", None])
+def test_layer_names_that_verilog_does_not_have(name: Any) -> None:
+    layer = dataclasses.replace(dense(2, 1), name=name)
+    with pytest.raises(ModelError, match=f"layer name {name!r}: use letters"):
+        network(layer)
 
 
 def test_the_package_exports_what_it_says() -> None:

@@ -37,6 +37,12 @@ DESIGNS: dict[str, tuple[Any, Any]] = {
         {"*": "fixed<12,4>", "upper.cell": "fixed<14,6>", "lower.hidden": "fixed<9,1>"},
     ),
     "dense only": (network(dense(3, 2, "tanh")), "fixed<8,3>"),
+    "tables of one entry": (
+        network(recurrent("lstm")), {"*": "fixed<12,5>", "gate": "fixed<4,5>"},
+    ),
+    "unsigned values": (
+        network(recurrent("gru_after", 1, 1, name="a"), dense(1, 1, name="b")), "fixed<8,3>",
+    ),
 }  # fmt: skip
 
 

@@ -38,7 +38,9 @@ def step(
 
     def activated(name: str, total: V, function: str, tensor: str) -> V:
         preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
-        return preactivation.lookup(function, form(tensor), form("preactivation")).named(name)
+        return preactivation.lookup(function, form(tensor), form("preactivation"), fast=True).named(
+            name
+        )
 
     def gate(name: str) -> V:
         total = kernel(name, "bias", "recurrent_bias") + recurrent(name, h)

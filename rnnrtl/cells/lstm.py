@@ -30,7 +30,9 @@ def step(
         recurrent = numbers.matvec(weights.recurrent_kernel, form("recurrent_kernel"), state["h"])
         total = kernel.named(f"{name}_kernel") + recurrent.named(f"{name}_recurrent")
         preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
-        return preactivation.lookup(function, form(tensor), form("preactivation")).named(name)
+        return preactivation.lookup(function, form(tensor), form("preactivation"), fast=True).named(
+            name
+        )
 
     i = gate("i", layer.recurrent_activation, "gate")
     f = gate("f", layer.recurrent_activation, "gate")
@@ -38,7 +40,7 @@ def step(
     g = gate("g", layer.activation, "candidate")
     c = (f * state["c"] + i * g).to(form("cell")).named("c_next")
     squashed = c.to(form("preactivation")).lookup(
-        layer.activation, form("candidate"), form("preactivation")
+        layer.activation, form("candidate"), form("preactivation"), fast=True
     )
     h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
     return {"h": h, "c": c}

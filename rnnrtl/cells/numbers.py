@@ -26,8 +26,8 @@ class Vector(Protocol):
     def to(self, form: Format) -> Self:
         """Round and saturate (or wrap) into a format."""
 
-    def lookup(self, function: str, output: Format, input_: Format) -> Self:
-        """Apply an activation function, from a format to a format."""
+    def lookup(self, function: str, output: Format, input_: Format, *, fast: bool = False) -> Self:
+        """Apply an activation function, from a format to a format; `fast` where a loop waits."""
 
     def relu(self) -> Self:
         """Return max(x, 0)."""

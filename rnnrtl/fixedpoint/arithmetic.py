@@ -7,7 +7,7 @@ hardware as it does on unbounded integers.
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Mux, Value
+from amaranth.hdl import Cat, Const, Mux, Value
 
 from rnnrtl.fixedpoint.format import Rounding
 
@@ -65,6 +65,16 @@ def wrap(x: Any, width: int) -> Any:
 
 def clamp(x: Any, lowest: int, highest: int) -> Any:
     """Return the number of lowest..highest nearest to x."""
+    bits = highest.bit_length()
+    if (
+        isinstance(x, Value)
+        and (lowest, highest) == (-1 << bits, (1 << bits) - 1)
+        and len(x) > bits
+    ):
+        # In range are those whose upper bits are all alike: no carry chain compares.
+        upper = x[bits:] if x.shape().signed else Cat(x[bits:], Const(0, 1))
+        alike = upper.all() | ~upper.any()
+        return Mux(alike, x[: bits + 1].as_signed(), Mux(upper[-1], lowest, highest))
     return select(above(x, highest), highest, select(below(x, lowest), lowest, x))
 
 

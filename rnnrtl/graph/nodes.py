@@ -14,7 +14,7 @@ import numpy as np
 from rnnrtl.fixedpoint import arithmetic
 from rnnrtl.fixedpoint.exact import IntArray, dtype_for
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
-from rnnrtl.lut.table import Rom, Table, address, build_table
+from rnnrtl.lut.table import build_table
 
 Bounds = tuple[int, ...]
 
@@ -110,11 +110,11 @@ class Node:
         drop = self.fraction_bits - form.fraction_bits
         x: Node = self
         if drop < 0:
-            x = _map(ShiftLeft, x, form.fraction_bits, lambda v: v << -drop, bits=-drop)
+            x = mapped(ShiftLeft, x, form.fraction_bits, lambda v: v << -drop, bits=-drop)
         elif drop > 0:
             offset = arithmetic.rounding_offset(form.rounding, drop)
             if offset is None:
-                x = _map(
+                x = mapped(
                     RoundShift,
                     x,
                     form.fraction_bits,
@@ -126,12 +126,19 @@ class Node:
                 # A constant, so that it joins the sum that the vector may be.
                 if offset:
                     x = x + constant([offset] * x.size, x.fraction_bits)
-                x = _map(ShiftRight, x, form.fraction_bits, lambda v: v >> drop, bits=drop)
+                x = mapped(ShiftRight, x, form.fraction_bits, lambda v: v >> drop, bits=drop)
         return _overflow(x, form)
 
-    def lookup(self, function: str, output: Format, input_: Format) -> "Node":
-        """Apply a tabulated function to a vector already in format `input_`."""
-        return look_up(build_table(function, input_, output), self)
+    def lookup(
+        self, function: str, output: Format, input_: Format, *, fast: bool = False
+    ) -> "Node":
+        """Apply a tabulated function to a vector already in format `input_`.
+
+        With `fast` the table may take more ROM to be read sooner.
+        """
+        from rnnrtl.graph.lookup import look_up  # a look-up is made of nodes
+
+        return look_up(build_table(function, input_, output, fast=fast), self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,37 +287,6 @@ class Wrap(Bounded):
         return arithmetic.wrap(x, self.form.width)
 
 
-@dataclass(frozen=True, eq=False)
-class Magnitude(Node):
-    """min(abs(x), limit): the first step of a table look-up."""
-
-    limit: int = 0
-
-    def arithmetic(self, x: Any) -> Any:
-        return arithmetic.magnitude(x, self.limit)
-
-
-@dataclass(frozen=True, eq=False)
-class RomRead(Node):
-    """One ROM of a table, read at a magnitude."""
-
-    rom: Rom = field(default_factory=lambda: Rom((0,), 0))
-    title: str = ""
-
-    def arithmetic(self, m: Any) -> Any:
-        return np.asarray(self.rom.codes, dtype=np.int64)[address(m, self.rom)]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Mirror(Node):
-    """y where x >= 0, total - y where x < 0; arguments x, y. The end of a table's look-up."""
-
-    table: Table
-
-    def arithmetic(self, x: Any, y: Any) -> Any:
-        return arithmetic.mirror(x, y, self.table.total)
-
-
 def input_vector(size: int, form: Format, name: str = "x") -> Input:
     """Return what each time step brings in: any code of the format."""
     low, high = -(1 << (form.width - 1)), (1 << (form.width - 1)) - 1
@@ -350,64 +326,21 @@ def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:
 
 
 def blend(z: Node, a: Node, b: Node) -> Node:
-    """Return (1 - z) * a + z * b for gates z within 0..1, with one product: a + z * (b - a).
+    """Return (1 - z) * a + z * b for gates z within 0..1.
 
-    The range is that of a and b together, since the result lies between them.
+    The range is that of a and b together, since the result lies between them. Two products, where
+    a + z * (b - a) has one: what is computed last, a, then waits for one product only.
     """
     z = _refined(z, max(z.fraction_bits, 0))  # 1 must be one of its codes
     one = 1 << z.fraction_bits
     if min(z.lowest) < 0 or max(z.highest) > one:
         raise ValueError(f"blend needs a gate within 0..1, got {min(z.lowest)}..{max(z.highest)}")
-    total = a + z * (b - a)
     a, b = aligned(a, b)
+    total = (constant([one] * z.size, z.fraction_bits) - z) * a + z * b
     scale = 1 << (total.fraction_bits - a.fraction_bits)
     return total.within(
         [min(x, y) * scale for x, y in zip(a.lowest, b.lowest, strict=True)],
         [max(x, y) * scale for x, y in zip(a.highest, b.highest, strict=True)],
-    )
-
-
-def look_up(table: Table, x: Node) -> Node:
-    """Return the nodes of a table look-up: magnitude, ROMs, their sum, and the mirrored half."""
-    if isinstance(x, Clamp) and table.limit <= min(x.form.max_code, -x.form.min_code):
-        # The magnitude saturates before the format does: one of the two is enough.
-        # Never copied where it has a name: it may be an input, or something computed already.
-        x = x.args[0] if x.args[0].name else x.args[0].named(x.name)
-    high = tuple(
-        min(max(abs(a), abs(b)), table.limit) for a, b in zip(x.lowest, x.highest, strict=True)
-    )
-    m = Magnitude((x,), x.fraction_bits, (0,) * x.size, high, limit=table.limit)
-    fraction_bits = table.output.fraction_bits + table.guard_bits
-    total: Node | None = None
-    for part, rom in zip(("value", "offset"), table.roms, strict=False):
-        title = table.function.name if len(table.roms) == 1 else f"{table.function.name}_{part}"
-        read = RomRead(
-            (m,),
-            fraction_bits,
-            (min(rom.codes),) * x.size,
-            (max(rom.codes),) * x.size,
-            rom=rom,
-            title=title,
-        )
-        total = read if total is None else total + read
-    assert total is not None
-    if table.guard_bits:
-        total = _map(
-            ShiftRight,
-            total,
-            table.output.fraction_bits,
-            lambda v: v >> table.guard_bits,
-            bits=table.guard_bits,
-        )
-    # Every address was tried when the table was built.
-    y = total.within((table.lowest,) * x.size, (table.highest,) * x.size)
-    mirrored = [(table.total - table.highest, table.total - table.lowest)] * x.size
-    return Mirror(
-        (x, y),
-        y.fraction_bits,
-        tuple(min(a, m[0]) for a, m in zip(y.lowest, mirrored, strict=True)),
-        tuple(max(a, m[1]) for a, m in zip(y.highest, mirrored, strict=True)),
-        table=table,
     )
 
 
@@ -423,10 +356,10 @@ def _refined(x: Node, fraction_bits: int) -> Node:
         return x
     if isinstance(x, Constant):
         return constant([c << bits for c in x.lowest], fraction_bits)
-    return _map(ShiftLeft, x, fraction_bits, lambda v: v << bits, bits=bits)
+    return mapped(ShiftLeft, x, fraction_bits, lambda v: v << bits, bits=bits)
 
 
-def _map(
+def mapped(
     kind: type[Any], x: Node, fraction_bits: int, rising: Callable[[int], int], **members: Any
 ) -> Node:
     """Return a node of a rising function of one argument, so that its range is that of the ends."""
@@ -445,7 +378,7 @@ def _overflow(x: Node, form: Format) -> Node:
     if min(x.lowest) >= low and max(x.highest) <= high:
         return x
     if form.overflow in (Overflow.SAT, Overflow.SAT_SYM):
-        return _map(Clamp, x, x.fraction_bits, lambda v: min(max(v, low), high), form=form)
+        return mapped(Clamp, x, x.fraction_bits, lambda v: min(max(v, low), high), form=form)
     kind = Wrap if form.overflow is Overflow.WRAP else ZeroOutside
     lows, highs = [], []
     for a, b in zip(x.lowest, x.highest, strict=True):

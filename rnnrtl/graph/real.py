@@ -30,7 +30,7 @@ class Real:
     def to(self, form: Any) -> "Real":
         return self
 
-    def lookup(self, function: str, output: Any, input_: Any) -> "Real":
+    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> "Real":
         return Real(FUNCTIONS[function].real(self.values))
 
     def relu(self) -> "Real":

@@ -79,6 +79,10 @@ class Datapath:
 
     def _read(self, op: Op, rom: Rom, m: Value) -> Value:
         """Return the output of one read port of the ROM that all lanes of a table share."""
+        if len(rom.codes) == 1:  # a memory would have an address of no bits
+            return Const(rom.codes[0], shape_of(op))
+        if rom.signed_bits:
+            m = _extended(m, rom.signed_bits)
         key = (op.layer, op.title, rom)
         if key not in self._memories:
             shape = shape_of(Op("", "", min(rom.codes), max(rom.codes), (), None, 0, 0.0))

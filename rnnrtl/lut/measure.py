@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.fixedpoint.arithmetic import magnitude, mirror
+from rnnrtl.fixedpoint.arithmetic import clamp, magnitude, mirror
 from rnnrtl.lut.table import Table, address
 
 ALL_CODES_BITS = 20
@@ -12,10 +12,13 @@ ALL_CODES_BITS = 20
 
 def apply(table: Table, codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the table's output codes for input codes."""
-    m = magnitude(codes, table.limit)
+    if table.full:
+        m = clamp(codes, -table.limit - 1, table.limit)
+    else:
+        m = magnitude(codes, table.limit)
     total = sum(np.asarray(rom.codes, dtype=np.int64)[address(m, rom)] for rom in table.roms)
     y = np.asarray(total) >> table.guard_bits
-    return np.asarray(mirror(codes, y, table.total))
+    return np.asarray(y if table.full else mirror(codes, y, table.total))
 
 
 def max_error_lsb(table: Table) -> float:

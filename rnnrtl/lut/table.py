@@ -23,6 +23,12 @@ FloatArray = NDArray[np.float64]
 BOUNDS_LSB = (0.5, 0.75, 1.0)
 """Bounds on what a table adds, in output LSB, over every input code: the first that is cheap."""
 
+FULL_LUTS = 256
+"""What a lane of a table of the full range may cost, in six-input LUTs."""
+
+FAST_ENTRIES = 512
+"""Entries that the LUTs of one logic block hold (eight, with the multiplexers beside them)."""
+
 CHEAP_LUTS = 64
 """What a lane may cost, in six-input LUTs, for a bound tighter than the last."""
 
@@ -38,13 +44,15 @@ class Rom:
     """One ROM and the address bits it takes from a magnitude m.
 
     The address is the bits of m from `dropped + skipped + low` up, followed by `low` bits from
-    `dropped` up: the `skipped` bits in between are another ROM's business.
+    `dropped` up: the `skipped` bits in between are another ROM's business. Where `signed_bits`
+    is not 0, m is a number in two's complement of so many bits.
     """
 
     codes: tuple[int, ...]
     dropped: int
     low: int = 0
     skipped: int = 0
+    signed_bits: int = 0
 
     @property
     def width(self) -> int:
@@ -60,7 +68,8 @@ class Table:
     """A function from one format to another.
 
     On codes: m = min(abs(x), limit); y = (sum of the ROMs at m) >> guard_bits;
-    the result is y, or total - y where x is negative.
+    the result is y, or total - y where x is negative. A table of the full range has both halves in
+    its ROMs: m = x clamped to -limit-1..limit, and the result is y.
 
     Members
     -------
@@ -70,6 +79,7 @@ class Table:
     roms : one, or two for a bipartite table
     guard_bits : fraction bits of the ROMs below the output's
     lowest, highest : range of y, found by trying every address
+    full : whether the ROMs hold the full range
     """
 
     function: Function
@@ -80,6 +90,7 @@ class Table:
     guard_bits: int
     lowest: int
     highest: int
+    full: bool = False
 
     @property
     def total(self) -> int:
@@ -94,15 +105,27 @@ class Table:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A function on magnitudes up to `limit`, in output LSB; what every candidate is tried on."""
+    """A function on codes from `start` to `limit`, in output LSB: what candidates are tried on.
+
+    Cells count from `start`: 0 where magnitudes are looked up, -limit-1 for the full range.
+    """
 
     function: Function
     scale_in: float
     scale_out: float
     limit: int
-    last: int  # largest magnitude that can occur
+    first: int  # lowest and highest code (or magnitude) that can occur
+    last: int
     floor: int
     ceiling: int
+    start: int = 0
+    plain: bool = False  # one ROM only
+    most_entries: int | None = None  # of a ROM
+
+    @property
+    def span(self) -> int:
+        """Codes from the first to the last."""
+        return self.limit - self.start
 
     def exact(self, m: FloatArray) -> FloatArray:
         return np.asarray(self.function.real(m * self.scale_in) * self.scale_out)
@@ -112,15 +135,18 @@ class _Fit:
 
         f rises, so within a cell the error peaks at its first or its last magnitude.
         """
-        cells = np.arange(y.size, dtype=np.float64) * 2.0**dropped
+        cells = np.arange(y.size, dtype=np.float64) * 2.0**dropped + self.start
         ends = np.minimum(cells + 2.0**dropped - 1, self.limit)
-        ends[-1] = self.last
+        cells[0], ends[-1] = self.first, self.last
         return float(max(np.abs(y - self.exact(cells)).max(), np.abs(y - self.exact(ends)).max()))
 
 
 @lru_cache(maxsize=256)
-def build_table(function: str, input_: Format, output: Format) -> Table:
+def build_table(function: str, input_: Format, output: Format, *, fast: bool = False) -> Table:
     """Return the table of a function from one format to another.
+
+    With `fast` it holds the full range, if it costs at most `FULL_LUTS` six-input LUTs: twice the
+    ROM, but nobody waits for an absolute value before it and a subtraction behind it.
 
     Its error stays within one output LSB over every input code, and within 1/2 (correctly rounded)
     or 3/4 LSB where that is cheap: narrow formats, whose few codes need it most.
@@ -129,6 +155,10 @@ def build_table(function: str, input_: Format, output: Format) -> Table:
     ------
     PrecisionError : where no table of a sensible size reaches the bound.
     """
+    if fast:
+        table = _fast_table(function, input_, output)
+        if table is not None:
+            return table
     for bound in BOUNDS_LSB[:-1]:
         table = cheapest_table(function, input_, output, bound, most_luts=CHEAP_LUTS)
         if table is not None:
@@ -147,6 +177,26 @@ def build_table(function: str, input_: Format, output: Format) -> Table:
             "bits"
         )
     return table
+
+
+def _fast_table(function: str, input_: Format, output: Format) -> Table | None:
+    """Return a table of the full range, read with few levels of logic, or None.
+
+    Narrow formats get correctly rounded tables; then come those of one level, one ROM before two.
+    """
+    tries: list[tuple[float, bool, int | None]] = [(BOUNDS_LSB[0], True, 2 * FAST_ENTRIES)]
+    tries += [(bound, True, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
+    tries += [(bound, False, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
+    tries += [(bound, False, None) for bound in BOUNDS_LSB[1:]]
+    for bound, plain, entries in tries:
+        fit = replace(
+            _full(FUNCTIONS[function], input_, output, bound), plain=plain, most_entries=entries
+        )
+        most = FULL_LUTS if bound == BOUNDS_LSB[-1] else 2 * CHEAP_LUTS
+        table = _cheapest(fit, input_, output, bound, most)
+        if table is not None:
+            return table
+    return None
 
 
 def cheapest_table(
@@ -180,14 +230,15 @@ def _cheapest(
     coarsest = _coarsest_plain(fit, max_error_lsb)
     if coarsest is not None:
         for dropped in range(max(0, coarsest - 3), coarsest + 1):
-            if (fit.limit >> dropped).bit_length() > MAX_ADDRESS_BITS:
+            if (fit.span >> dropped).bit_length() > MAX_ADDRESS_BITS:
                 continue
             for candidate in _candidates(fit, dropped, plain=dropped == coarsest):
                 if candidate.least_cost >= most_luts:
                     continue
                 roms, guard = candidate.build()
                 cost = _cost(roms)
-                if cost >= most_luts:
+                entries = max(len(rom.codes) for rom in roms)
+                if cost >= most_luts or entries > (fit.most_entries or entries):
                     continue
                 y = _entries(fit, roms, guard, dropped)
                 if y.min() < fit.floor or y.max() > fit.ceiling:
@@ -195,7 +246,12 @@ def _cheapest(
                 if fit.error(y, dropped) > max_error_lsb + 1e-9:
                     continue
                 lowest, highest = int(y.min()), int(y.max())
-                best = Table(fit.function, input_, output, fit.limit, roms, guard, lowest, highest)
+                full = fit.start < 0
+                if full:
+                    roms = tuple(_in_twos_complement(rom, fit.span) for rom in roms)
+                best = Table(
+                    fit.function, input_, output, fit.limit, roms, guard, lowest, highest, full
+                )
                 most_luts = cost
     return best
 
@@ -223,13 +279,28 @@ def _fit(f: Function, input_: Format, output: Format, bound: float) -> _Fit:
     ceiling = min(round(top), output.max_code, round(f.total * scale_out) - output.min_code)
     start = min(round(float(f.real(np.asarray(0.0))) * scale_out), ceiling)
     start = max(start, round(f.total * scale_out) - output.max_code)  # so that total - y fits too
-    return _Fit(f, input_.lsb, scale_out, limit, last, start, ceiling)
+    return _Fit(f, input_.lsb, scale_out, limit, 0, last, start, ceiling)
+
+
+def _full(f: Function, input_: Format, output: Format, bound: float) -> _Fit:
+    """Return the fit of the full range: codes of the bits that reach the asymptotes."""
+    half = _fit(f, input_, output, bound)
+    limit = (1 << min(half.limit.bit_length(), input_.width - 1)) - 1
+    last = 1 << (input_.width - 1)
+    floor = max(round((f.total - f.asymptote) * half.scale_out), output.min_code)
+    return replace(half, limit=limit, first=-last, last=last - 1, floor=floor, start=-limit - 1)
+
+
+def _in_twos_complement(rom: Rom, span: int) -> Rom:
+    """Return a ROM of codes that rise from the lowest, ordered by their two's complement."""
+    half = len(rom.codes) // 2
+    return replace(rom, codes=rom.codes[half:] + rom.codes[:half], signed_bits=span.bit_length())
 
 
 def _coarsest_plain(fit: _Fit, bound: float) -> int | None:
     """Return how many low bits a table of one ROM may drop, or None if none is fine enough."""
     for dropped in range(fit.limit.bit_length(), -1, -1):
-        if (fit.limit >> dropped).bit_length() > MAX_ADDRESS_BITS:
+        if (fit.span >> dropped).bit_length() > MAX_ADDRESS_BITS:
             return None
         y = _plain(fit, dropped)
         if fit.error(y, dropped) <= bound + 1e-9:
@@ -238,10 +309,10 @@ def _coarsest_plain(fit: _Fit, bound: float) -> int | None:
 
 
 def _centres(fit: _Fit, dropped: int, bits: int = 0) -> FloatArray:
-    """Return the middle magnitude of every cell of 2**(dropped + bits) magnitudes."""
+    """Return the middle of every cell of 2**(dropped + bits) magnitudes."""
     size = 2.0 ** (dropped + bits)
-    cells = np.arange((fit.limit >> (dropped + bits)) + 1, dtype=np.float64)
-    return np.asarray(cells * size + (size - 1) / 2)
+    cells = np.arange((fit.span >> (dropped + bits)) + 1, dtype=np.float64)
+    return np.asarray(cells * size + (size - 1) / 2 + fit.start)
 
 
 def _plain(fit: _Fit, dropped: int) -> FloatArray:
@@ -260,7 +331,9 @@ class _Candidate:
 def _candidates(fit: _Fit, dropped: int, *, plain: bool) -> Iterator[_Candidate]:
     if plain:
         yield _Candidate(0.0, lambda: ((Rom(_codes(_plain(fit, dropped)), dropped),), 0))
-    span = fit.limit >> dropped
+    if fit.plain:
+        return
+    span = fit.span >> dropped
     width = max(fit.ceiling - fit.floor, 1).bit_length()
     for low in range(1, span.bit_length() - 1):
         for skipped in range(1, span.bit_length() - low):
@@ -282,7 +355,9 @@ def _bipartite(
     values = np.floor(fit.exact(_centres(fit, dropped, low)) * unit + 0.5) + 2.0 ** (guard - 1)
     regions = _centres(fit, dropped, low + skipped)
     half = 2.0 ** (dropped + low + skipped - 1)
-    slope = (fit.exact(regions + half) - fit.exact(np.maximum(regions - half, 0))) / (2 * half)
+    slope = (fit.exact(regions + half) - fit.exact(np.maximum(regions - half, fit.start))) / (
+        2 * half
+    )
     # The offset of the middle of each finest cell from the middle of its value's cell.
     cells = (np.arange(2.0**low) - (2.0**low - 1) / 2) * 2.0**dropped
     offsets = np.floor(np.outer(slope, cells) * unit + 0.5).ravel()
@@ -294,8 +369,8 @@ def _bipartite(
 
 
 def _entries(fit: _Fit, roms: tuple[Rom, ...], guard: int, dropped: int) -> FloatArray:
-    """Return y for every value of m >> dropped."""
-    m = np.arange((fit.limit >> dropped) + 1) << dropped
+    """Return y for every cell of 2**dropped codes."""
+    m = np.arange((fit.span >> dropped) + 1) << dropped
     total = np.zeros(m.shape, dtype=np.int64)
     for rom in roms:
         total += np.asarray(rom.codes)[address(m, rom)]
@@ -303,7 +378,9 @@ def _entries(fit: _Fit, roms: tuple[Rom, ...], guard: int, dropped: int) -> Floa
 
 
 def address(m: NDArray[np.int64], rom: Rom) -> NDArray[np.int64]:
-    """Return the ROM address for magnitudes m (the hardware selects the same bits)."""
+    """Return the ROM address for m (the hardware selects the same bits)."""
+    if rom.signed_bits:
+        m = m & ((1 << rom.signed_bits) - 1)
     high = m >> (rom.dropped + rom.skipped + rom.low)
     return np.asarray((high << rom.low) | ((m >> rom.dropped) & ((1 << rom.low) - 1)))
 

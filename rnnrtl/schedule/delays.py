@@ -24,7 +24,11 @@ class Delays:
     carry : one bit of a carry chain
     multiplier : a product in a DSP block, without its internal registers
     multiplier_bits : widths (a, b) of signed operands that one block takes
-    rom_inputs : address bits that one look-up table (with its wide multiplexers) resolves
+    lut_inputs : of a look-up table
+    rom_inputs : address bits that look-up tables resolve with the wide multiplexers beside them
+    mux : one such multiplexer
+    alu : adding to a product inside its DSP block, after the multiplier; None where the block has
+        no adder or synthesis does not use it
     source : where the numbers come from
     """
 
@@ -34,7 +38,10 @@ class Delays:
     carry: float
     multiplier: float
     multiplier_bits: tuple[int, int]
+    lut_inputs: int
     rom_inputs: int
+    mux: float
+    alu: float | None
     source: str
 
     def adder(self, width: int) -> float:
@@ -50,21 +57,43 @@ class Delays:
 
     def rom(self, entries: int) -> float:
         """Return the delay of a ROM in look-up tables."""
-        levels = 1 + max(0, (entries - 1).bit_length() - self.rom_inputs + 1) // 2
-        return self.logic * levels
+        address = max(entries - 1, 1).bit_length()
+        muxes = max(0, min(address, self.rom_inputs) - self.lut_inputs)
+        levels = 1 + (max(0, address - self.rom_inputs) + 1) // 2
+        return self.logic * levels + self.mux * muxes
+
+    def saturation(self, dropped_bits: int) -> float:
+        """Return the delay of saturating to a power of two: are the upper bits alike, and select."""
+        levels = 1 if dropped_bits < self.lut_inputs else 2
+        return self.logic * (levels + 1)
 
 
-_XILINX = "AMD data sheets' switching characteristics, middle speed grade, with half for routing"
+_DATA_SHEET = "estimate of the order of {}'s switching characteristics, with as much for routing"
 
 DELAYS: Mapping[str, Delays] = MappingProxyType(
     {
-        "xcup": Delays("UltraScale+", 0.25, 0.45, 0.015, 3.0, (27, 18), 8, f"DS923 ({_XILINX})"),
-        "xcu": Delays("UltraScale", 0.3, 0.6, 0.02, 3.6, (27, 18), 8, f"DS893 ({_XILINX})"),
-        "xc7": Delays("7 series", 0.5, 0.9, 0.03, 4.4, (25, 18), 8, f"DS182 ({_XILINX})"),
-        "ecp5": Delays("ECP5-6", 0.9, 1.6, 0.06, 5.5, (18, 18), 6, "nextpnr-ecp5 timing, rounded"),
-        "ice40": Delays("iCE40 UP", 1.9, 2.8, 0.28, 13.0, (16, 16), 4, "DS1056, rounded up"),
+        "xcup": Delays(
+            "UltraScale+", 0.25, 0.45, 0.01, 3.0, (27, 18), 6, 9, 0.07, 1.2,
+            _DATA_SHEET.format("DS923"),
+        ),
+        "xcu": Delays(
+            "UltraScale", 0.3, 0.6, 0.013, 3.6, (27, 18), 6, 9, 0.1, 1.5,
+            _DATA_SHEET.format("DS893"),
+        ),
+        "xc7": Delays(
+            "7 series", 0.5, 0.9, 0.03, 4.4, (25, 18), 6, 8, 0.15, 1.8,
+            _DATA_SHEET.format("DS182"),
+        ),
+        "ecp5": Delays(
+            "ECP5-6", 0.9, 1.6, 0.06, 5.5, (18, 18), 4, 6, 0.3, None,
+            "nextpnr-ecp5's timing, rounded up",
+        ),
+        "ice40": Delays(
+            "iCE40 UP", 1.9, 2.8, 0.28, 13.0, (16, 16), 4, 4, 0.0, None,
+            _DATA_SHEET.format("DS1056"),
+        ),
     }
-)
+)  # fmt: skip
 """Target of `estimate` -> its delays."""
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from rnnrtl.fixedpoint import Overflow
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import Plan, Recurrence
+from rnnrtl.graph.lookup import Limited, LookedUp, Magnitude, Mirror, RomRead
 from rnnrtl.graph.nodes import (
     Add,
     Clamp,
@@ -11,15 +13,12 @@ from rnnrtl.graph.nodes import (
     Input,
     Joined,
     LastStep,
-    Magnitude,
     MatVec,
-    Mirror,
     Multiply,
     Node,
     Part,
     Proved,
     Relu,
-    RomRead,
     RoundShift,
     ShiftLeft,
     ShiftRight,
@@ -47,6 +46,8 @@ _KINDS: Mapping[type[Node], str] = {
     Wrap: "wire",
     Magnitude: "magnitude",
     Mirror: "mirror",
+    Limited: "saturation",
+    LookedUp: "wire",
     RomRead: "table",
 }
 """What an operation is called in reports."""
@@ -63,6 +64,7 @@ _SUFFIXES: Mapping[type[Node], str] = {
     ZeroOutside: "_bounded",
     Wrap: "_wrapped",
     Magnitude: "_magnitude",
+    Limited: "_limited",
     LastStep: "_last",
     Mirror: "_mirrored",
 }
@@ -293,6 +295,8 @@ def _changes_nothing(node: Node, operands: tuple[Op, ...]) -> bool:
     op = operands[0]
     if isinstance(node, Clamp | ZeroOutside):
         return op.lowest >= node.form.min_code and op.highest <= node.form.max_code
+    if isinstance(node, Limited):
+        return op.lowest >= -node.limit - 1 and op.highest <= node.limit
     if isinstance(node, Wrap):
         half = 1 << (node.form.width - 1)
         return op.lowest >= -half and op.highest < half
@@ -308,6 +312,10 @@ def _delay(node: Node, operands: tuple[Op, ...], bounds: tuple[int, int], delays
         return delays.rom(len(node.rom.codes))
     if isinstance(node, Mirror):
         return delays.adder(range_width(*bounds))
+    if isinstance(node, Limited) or (
+        isinstance(node, Clamp) and node.form.overflow is Overflow.SAT
+    ):
+        return delays.saturation(width - range_width(*bounds))
     if isinstance(node, Clamp | ZeroOutside | Magnitude | RoundShift):
         return delays.adder(width) + delays.logic  # a comparator or negation, then a selection
     return delays.logic if isinstance(node, Relu) else 0.0

@@ -51,8 +51,12 @@ class Placer:
         last_only: bool = False,
         rom: Rom | None = None,
         title: str = "",
+        at: tuple[int, float] | None = None,
     ) -> Op:
-        """Place an operation in the first cycle that its operands and the clock allow."""
+        """Place an operation in the first cycle that its operands and the clock allow.
+
+        `at` is a time (cycle, ready) found by the caller instead.
+        """
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
             raise UnsupportedError(
@@ -65,6 +69,7 @@ class Placer:
                 cycle, start = op.cycle, op.ready
         if start + delay > self.budget + 1e-9:
             cycle, start = cycle + 1, 0.0
+        cycle, ready = at or (cycle, start + delay)
         op = Op(
             self._unique(layer, name),
             layer,
@@ -72,7 +77,7 @@ class Placer:
             operands,
             compute,
             cycle,
-            start + delay,
+            ready,
             frozenset().union(*(op.loops for op in operands)),
             last_only or any(op.last_only for op in operands),
             rom,
@@ -370,6 +375,27 @@ def _tree(placer: Placer, terms: Iterable[_Term], name: str, layer: str) -> Op:
     return _join(placer, zero, last, name, layer)
 
 
+def _in_dsp(placer: Placer, a: _Term, b: _Term, delay: float) -> tuple[int, float] | None:
+    """Return when a sum stands if the adder behind a multiplier makes it, where that is sooner."""
+    alu, block = placer.delays.alu, placer.delays.multiplier
+    if alu is None or a.negative:
+        return None
+    found = None
+    for product, other in ((a, b), (b, a)):
+        if product.op.kind != "product" or product.op.delay > block or product.shift:
+            continue
+        since = other.op.ready if other.op.cycle == product.op.cycle else 0.0
+        ready = max(product.op.ready, since + alu)
+        if other.op.cycle > product.op.cycle or ready > placer.budget + 1e-9:
+            continue
+        cycle, start = max((a.op.cycle, a.op.ready), (b.op.cycle, b.op.ready))
+        if start + delay > placer.budget + 1e-9:
+            cycle, start = cycle + 1, 0.0
+        if (product.op.cycle, ready) < (cycle, start + delay):
+            found = min(found or (cycle, ready), (product.op.cycle, ready))
+    return found
+
+
 def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
     """Place one adder or subtractor."""
     if a.negative and not b.negative:
@@ -384,14 +410,17 @@ def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
 
     # Bits below the larger shift of the two pass by the carry chain.
     width = range_width(low, high) - max(a.shift, b.shift)
+    delay = placer.delays.adder(max(width, 1)) * (2 if a.negative else 1)
+    at = _in_dsp(placer, a, b, delay)
     return placer.add(
         name,
         layer,
         (low, high),
         (a.op, b.op),
         compute,
-        placer.delays.adder(max(width, 1)) * (2 if a.negative else 1),
-        kind="adder",
+        delay,
+        kind="adder" if at is None else "DSP adder",
+        at=at,
     )
 
 
@@ -402,19 +431,20 @@ def postponed(ops: list[Op], ends: set[Op], budget: float) -> dict[Op, Op]:
     """
     latest: dict[Op, tuple[int, float]] = {}
     for op in reversed(ops):
-        finish = (op.cycle, op.ready) if op in ends else latest.get(op, (op.cycle, op.ready))
-        if op.kind == "input":
-            finish = (op.cycle, op.ready)
-        cycle, ready = finish
-        delay = op.delay
-        if ready < delay - 1e-9:
-            cycle, ready = cycle - 1, budget
+        placed = (op.cycle, op.ready)
+        fixed = op in ends or op.kind == "input"
+        # Where it was it can stay: everything that reads it is there, or later.
+        cycle, ready = placed if fixed else max(placed, latest.get(op, placed))
+        if (cycle, ready) != placed and ready < op.delay - 1e-9:
+            cycle, ready = max(placed, (cycle - 1, budget))
         latest[op] = (cycle, ready)
         for operand in op.operands:
-            # Standing before this operation starts, or at the end of any cycle before.
-            start = (cycle, ready - delay)
-            if operand not in latest or start < latest[operand]:
-                latest[operand] = start
+            # What is made in a DSP block's own adder is not moved away from its product.
+            here = (operand.cycle, operand.ready)
+            needed = (cycle, ready - op.delay)
+            if latest[op] == placed:
+                needed = max(needed, here)
+            latest[operand] = min(latest.get(operand, needed), needed)
     moved: dict[Op, Op] = {}
     for op in ops:
         cycle, ready = latest[op]
