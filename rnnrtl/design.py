@@ -26,7 +26,7 @@ from rnnrtl.schedule.schedule import Schedule, make_schedule
 
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
-    from rnnrtl.synthesis import Estimate
+    from rnnrtl.synthesis import Estimate, Routing
 
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
 SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
@@ -244,10 +244,15 @@ class Design:
 
         return estimate(self.verilog, self.name, target or self.options.target)
 
-    def place_and_route(self, device: str = "ecp5-85k") -> None:
-        """Not supported yet."""
-        raise UnsupportedError(
-            f"place_and_route(device={device!r}) is not supported yet; estimate() gives resources"
+    def place_and_route(self, device: str = "ecp5-85k", *, seed: int = 1) -> "Routing":
+        """Synthesise, place and route with nextpnr; minutes for a thousand LUTs and more.
+
+        Raises ToolError where nextpnr is missing or the design does not fit.
+        """
+        from rnnrtl.synthesis import place_and_route
+
+        return place_and_route(
+            self.verilog, self.name, device, clock_mhz=self.options.clock_mhz, seed=seed
         )
 
     def report(self) -> str:

@@ -32,8 +32,8 @@ class Options:
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
     strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
-        multiplier each), "shift_add" (shared shifts and adds, no multiplier), or "auto": "shift_add"
-        for kernels of at most `NARROW_BITS` bits
+        multiplier each), "shift_add" (shared shifts and adds, no multiplier), or "auto":
+        "shift_add" for kernels of at most `NARROW_BITS` bits
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
     """

@@ -12,10 +12,8 @@ ALL_CODES_BITS = 20
 
 def apply(table: Table, codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the table's output codes for input codes."""
-    if table.full:
-        m = clamp(codes, -table.limit - 1, table.limit)
-    else:
-        m = magnitude(codes, table.limit)
+    limit = table.limit
+    m = clamp(codes, -limit - 1, limit) if table.full else magnitude(codes, limit)
     total = sum(np.asarray(rom.codes, dtype=np.int64)[address(m, rom)] for rom in table.roms)
     y = np.asarray(total) >> table.guard_bits
     return np.asarray(y if table.full else mirror(codes, y, table.total))
@@ -35,7 +33,8 @@ def max_error_lsb(table: Table) -> float:
         starts = np.arange(0, table.limit + cell, cell)
         ends = np.concatenate([starts, starts + cell - 1, [half - 1]])
         ends = ends[ends < half]
-        codes = np.concatenate([ends, -ends, [-half]])
+        # Below 0 a cell of a half table mirrors one above; one of a full table is one code lower.
+        codes = np.concatenate([ends, -ends, -ends - 1, [-half]])
     exact = (
         table.function.real(codes.astype(np.float64) * table.input.lsb)
         * 2.0**table.output.fraction_bits

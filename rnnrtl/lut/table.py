@@ -155,7 +155,7 @@ def build_table(function: str, input_: Format, output: Format, *, fast: bool = F
     ------
     PrecisionError : where no table of a sensible size reaches the bound.
     """
-    if fast:
+    if fast and output.max_code > 0:
         table = _fast_table(function, input_, output)
         if table is not None:
             return table

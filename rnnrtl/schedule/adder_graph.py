@@ -33,7 +33,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """One output: +-(values[index] << shift); index -1 is zero. A negative shift divides exactly."""
+    """One output: +-(values[index] << shift), or zero where index is -1.
+
+    A negative shift divides exactly.
+    """
 
     index: int
     shift: int

