@@ -1,0 +1,1 @@
+"""What the benchmark networks of the field cost here: `python -m benchmarks --help`."""
