@@ -11,7 +11,8 @@ import pytest
 from rnnrtl.design import generate
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import evaluate
-from rnnrtl.graph.nodes import Node, RomRead
+from rnnrtl.graph.lookup import RomRead
+from rnnrtl.graph.nodes import Node
 from rnnrtl.hardware.core import Core
 from rnnrtl.lut.table import Rom, address
 from rnnrtl.network import GRU, Dense

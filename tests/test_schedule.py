@@ -126,7 +126,8 @@ def test_multipliers_are_the_products_that_are_no_shifts() -> None:
     layer = net.layers[0]
     kernel = [[0.5, -4.0, 0.0], [0.75, 3.0, -0.3125]]
     net = network(type(layer)("head", kernel, [0.25, 1.0]))  # type: ignore[arg-type]
-    assert generate(net, "fixed<12,5>").schedule.multipliers == 3
+    assert generate(net, "fixed<12,5>", strategy="dsp").schedule.multipliers == 3
+    assert generate(net, "fixed<12,5>", strategy="shift_add").schedule.multipliers == 0
 
 
 def test_a_loop_of_few_cycles() -> None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import Format, Overflow, Rounding
-from rnnrtl.fixedpoint.arithmetic import magnitude
+from rnnrtl.fixedpoint.arithmetic import clamp, magnitude
 from rnnrtl.graph.evaluate import evaluate
-from rnnrtl.graph.nodes import Node, input_vector, look_up
+from rnnrtl.graph.lookup import look_up
+from rnnrtl.graph.nodes import Node, input_vector
 from rnnrtl.graph.trace import Graph
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.lut.measure import apply, max_error_lsb
@@ -61,12 +62,14 @@ def check(table: Table) -> None:
     assert error <= BOUNDS_LSB[-1] + 1e-9
     assert max_error_lsb(table) == pytest.approx(error, abs=1e-9)
     assert table.output.min_code <= y.min() <= y.max() <= table.output.max_code
-    # f(-x) = total - f(x); the lowest code has no partner, and 0 is its own.
-    inner, positive = codes > -len(codes) // 2, codes > 0
-    np.testing.assert_array_equal(y[inner & (codes < 0)][::-1], table.total - y[positive])
-    stored = np.where(codes < 0, table.total - y, y)
+    if table.full:
+        stored, m = y, clamp(codes, -table.limit - 1, table.limit)
+    else:
+        # f(-x) = total - f(x); the lowest code has no partner, and 0 is its own.
+        inner, positive = codes > -len(codes) // 2, codes > 0
+        np.testing.assert_array_equal(y[inner & (codes < 0)][::-1], table.total - y[positive])
+        stored, m = np.where(codes < 0, table.total - y, y), magnitude(codes, table.limit)
     assert table.lowest <= stored.min() <= stored.max() <= table.highest
-    m = magnitude(codes, table.limit)
     for rom in table.roms:
         reached = address(m, rom)
         assert 0 <= reached.min() <= reached.max() < len(rom.codes)
@@ -75,10 +78,11 @@ def check(table: Table) -> None:
         assert (-bound if low < 0 else 0) <= low <= high < bound
 
 
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_every_code_of_a_table(function: str, source: str, target: str) -> None:
-    check(build_table(function, Format.parse(source), Format.parse(target)))
+def test_every_code_of_a_table(function: str, source: str, target: str, fast: bool) -> None:
+    check(build_table(function, Format.parse(source), Format.parse(target), fast=fast))
 
 
 @settings(max_examples=100, deadline=None)
@@ -89,16 +93,40 @@ def test_every_code_of_a_table(function: str, source: str, target: str) -> None:
     int_bits=st.integers(1, 6),
     rounding=st.sampled_from(Rounding),
     overflow=st.sampled_from(Overflow),
+    fast=st.booleans(),
 )
 def test_every_code_of_any_table(
-    function: str, source: Format, width: int, int_bits: int, rounding: Rounding, overflow: Overflow
+    function: str,
+    source: Format,
+    width: int,
+    int_bits: int,
+    rounding: Rounding,
+    overflow: Overflow,
+    fast: bool,
 ) -> None:
     target = Format(width, int_bits, rounding, overflow)
     if width == int_bits == 1 and function == "sigmoid":  # only 0 and -1
         with pytest.raises(PrecisionError, match="it ends at 0, but sigmoid goes up to 1"):
-            build_table(function, source, target)
+            build_table(function, source, target, fast=fast)
         return
-    check(build_table(function, source, target))
+    check(build_table(function, source, target, fast=fast))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("width", range(1, 17))
+def test_fast_tables_of_formats_up_to_16_bits_hold_the_full_range(
+    function: str, width: int
+) -> None:
+    """All up to 13 bits; above, those of at most 10 fraction bits, as fixed<16,6>."""
+    finest = 1 if width <= 13 else width - 10
+    for int_bits in sorted({finest, (finest + width) // 2, width}):
+        if width == int_bits == 1:
+            continue  # only 0 and -1
+        form = Format(width, int_bits)
+        table = build_table(function, form, form, fast=True)
+        assert table.full
+        assert all(rom.signed_bits for rom in table.roms)
+        check(table)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -119,11 +147,12 @@ def test_the_tightest_bound_that_is_cheap(function: str, source: str, target: st
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize(("source", "target"), PAIRS[:10])
 def test_the_measure_for_wide_inputs_finds_the_same(
-    function: str, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+    function: str, source: str, target: str, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = build_table(function, Format.parse(source), Format.parse(target))
+    table = build_table(function, Format.parse(source), Format.parse(target), fast=fast)
     error = max_error_lsb(table)
     monkeypatch.setattr("rnnrtl.lut.measure.ALL_CODES_BITS", 0)
     assert max_error_lsb(table) == error
@@ -173,14 +202,15 @@ def graph_of(x: Node, y: Node, source: Format, target: Format) -> Graph:
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @pytest.mark.parametrize("saturated", [False, True])
+@pytest.mark.parametrize("fast", [False, True])
 def test_the_nodes_of_a_look_up_equal_the_table(
-    function: str, source: str, target: str, saturated: bool
+    function: str, source: str, target: str, saturated: bool, fast: bool
 ) -> None:
-    """Also behind a saturation, which the magnitude may take over."""
+    """Also behind a saturation, which the table's own limit may take over."""
     forms = Format.parse(source), Format.parse(target)
     wide = Format(min(forms[0].width + 2, 16), forms[0].int_bits + 2) if saturated else forms[0]
     codes = codes_of(wide)
-    table = build_table(function, *forms)
+    table = build_table(function, *forms, fast=fast)
     x = input_vector(1, wide)
     inner = x.to(forms[0])
     y = look_up(table, inner)
