@@ -35,6 +35,7 @@ PAIRS = [
     ("fixed<9,3,RND_CONV,SAT_SYM>", "fixed<9,3,RND_CONV,SAT_SYM>"),
     ("fixed<8,3>", "fixed<8,3>"),
     ("fixed<8,-1>", "fixed<12,2>"),  # inputs near 0 only
+    ("fixed<6,1,RND,SAT_SYM>", "fixed<12,2>"),  # the lowest code but one is the last
     ("fixed<6,8>", "fixed<6,2>"),  # inputs on a grid of 4
     ("fixed<4,2>", "fixed<4,2>"),
     ("fixed<8,4>", "fixed<3,3>"),  # integers only

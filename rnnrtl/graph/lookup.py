@@ -60,7 +60,8 @@ class LookedUp(Proved):
 
 def look_up(table: Table, x: Node) -> Node:
     """Return the nodes of a table look-up."""
-    if isinstance(x, Clamp) and table.limit <= min(x.form.max_code, -x.form.min_code):
+    lowest = -table.limit - table.full
+    if isinstance(x, Clamp) and x.form.min_code <= lowest and table.limit <= x.form.max_code:
         # The table saturates before the format does: one of the two is enough.
         # Never copied where it has a name: it may be an input, or something computed already.
         x = x.args[0] if x.args[0].name else x.args[0].named(x.name)
