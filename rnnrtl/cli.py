@@ -146,6 +146,22 @@ def estimate(
 
 
 @app.command()
+def report(
+    model: Model,
+    precision: PrecisionOption = "fixed<16,6>",
+    formats: FormatsOption = None,
+    clock_mhz: ClockOption = 200.0,
+    target: TargetOption = "xcup",
+    steps: StepsOption = None,
+    activations: ActivationsOption = None,
+    name: NameOption = None,
+) -> None:
+    """Print formats, proved ranges, table errors and the schedule, as Markdown."""
+    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
+    typer.echo(design.report(), nl=False)
+
+
+@app.command()
 def demo(
     output: OutputOption = Path("build/demo"),
     target: Annotated[

@@ -103,6 +103,7 @@ def _fill(design: "Design", folder: Path, steps: int, beats: IntArray, expected:
     period = 1000 / design.options.clock_mhz
     texts = {
         "report.md": design.report(),
+        "schedule.svg": schedule.svg(),
         "constraints/clock.xdc": f"create_clock -name clk -period {period:.3f} [get_ports clk]\n",
         "constraints/clock.sdc": f"create_clock -name clk -period {period:.3f} [get_ports clk]\n",
         "scripts/yosys.ys": _yosys(design),

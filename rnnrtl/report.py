@@ -3,8 +3,6 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rnnrtl.errors import ModelError
 from rnnrtl.fixedpoint import TENSORS
 from rnnrtl.graph.lookup import LookedUp, Mirror
@@ -125,11 +123,13 @@ def _schedule(design: "Design") -> str:
         ]
     except ModelError:
         rows.append(("time steps", "not known"))
-    kinds = Counter(op.kind for op in schedule.ops if op.kind not in ("wire", "constant"))
-    by_cycle = Counter(op.cycle for op in schedule.ops if op.kind == "product")
-    used = np.array([by_cycle[c] for c in range(schedule.result_cycle + 1)])
-    operations = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    return (
-        table(("figure", "value"), rows)
-        + f"\n\nOperations: {operations}. Products by cycle: {', '.join(map(str, used))}."
+    return "\n\n".join(
+        (
+            table(("figure", "value"), rows),
+            "Operations by cycle; cycle 0 begins at the edge that takes a time step's beat in:",
+            f"```text\n{schedule.table()}\n```",
+            "One time step: `#` is a vector at work within a cycle; after it, how many operations, "
+            "and from when to when in ns after the clock's edge. `schedule.svg` shows the same.",
+            f"```text\n{schedule.gantt()}\n```",
+        )
     )

@@ -126,6 +126,11 @@ class Expansion:
 
     def finish(self) -> None:
         """Expand what comes after the recurrent layers."""
+        # Operands first: from the output alone the calls would nest as deep as a network that is
+        # unrolled over many steps, which is deeper than Python goes.
+        for node in self.graph.nodes():
+            if not (isinstance(node, Constant) or self._is_sum(node)):
+                self._materialise(node)
         self._materialise(self.graph.output)
 
     def postpone(self) -> None:

@@ -7,6 +7,7 @@ from rnnrtl.errors import ModelError
 from rnnrtl.graph.evaluate import Plan, plan
 from rnnrtl.graph.nodes import State
 from rnnrtl.graph.trace import Graph, Loop
+from rnnrtl.schedule import picture
 from rnnrtl.schedule.delays import delays_of
 from rnnrtl.schedule.expand import Expansion
 from rnnrtl.schedule.operations import Op
@@ -83,6 +84,18 @@ class Schedule:
     def latency_us(self) -> float:
         """Latency at `clock_mhz`, in microseconds."""
         return self.latency_cycles / self.clock_mhz
+
+    def table(self) -> str:
+        """Return how many operations of each kind are in each cycle, as text."""
+        return picture.table(self)
+
+    def gantt(self) -> str:
+        """Return a Gantt chart of one time step as text: operation, unit, cycle."""
+        return picture.gantt(self)
+
+    def svg(self) -> str:
+        """Return the Gantt chart as an SVG file."""
+        return picture.svg(self)
 
     def _steps(self) -> int:
         if self.steps is None:
