@@ -166,12 +166,12 @@ def _bars(console: Console, reports: "Queue[Any]") -> Iterator[_Bars]:
 
 def _summary(results: Results, targets: tuple[str, ...], console: Console) -> None:
     table = Table(
-        "network", "bit-exact jets", "latency", "II", "target", "LUT", "FF", "DSP", "BRAM"
+        "network", "bit-exact", "latency", "II", "target", "LUT", "FF", "DSP", "BRAM"
     )
     for network in NETWORKS:
         found = {(job.kind, job.target): r for job, r in results.items() if job.network == network}
         runs = {kind: found[kind, ""] for kind in SEQUENCES}
-        exact = ", ".join(f"{run['sequences']} {kind}" for kind, run in runs.items())
+        exact = ", ".join(str(run["sequences"]) for run in runs.values())
         for target in targets:
             size = found["estimate", target]
             table.add_row(
@@ -183,3 +183,4 @@ def _summary(results: Results, targets: tuple[str, ...], console: Console) -> No
                 *(f"{size[resource]:g}" for resource in ("lut", "ff", "dsp", "bram")),
             )
     console.print(table)
+    console.print(f"bit-exact: jets in {', '.join(kind.capitalize() for kind in SEQUENCES)}")
