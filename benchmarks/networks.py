@@ -41,9 +41,7 @@ class Shape:
 SHAPES: Mapping[str, Shape] = {
     "top": Shape("top tagging", 20, 6, 20, ((64, "relu"), (1, "sigmoid"))),
     "flavour": Shape("flavour tagging", 15, 6, 120, ((50, "relu"), (10, "relu"), (3, "linear"))),
-    "quickdraw": Shape(
-        "QuickDraw", 100, 3, 128, ((256, "relu"), (128, "relu"), (5, "linear"))
-    ),
+    "quickdraw": Shape("QuickDraw", 100, 3, 128, ((256, "relu"), (128, "relu"), (5, "linear"))),
 }
 CELLS = ("gru", "lstm")
 FORMATS = ("fixed<16,6>", "fixed<10,4>", "w8a12")

@@ -88,13 +88,14 @@ def stages(row: Row, asked: Iterable[str]) -> Iterator[str]:
 
 def measure(row: Row, stage: str, *, seconds: float, gigabytes: float) -> dict[str, Any]:
     """Run a stage of a row in a process of its own, within limits; a failure is a finding too."""
-    file = CACHE / f"{hashlib.sha256((row.key + source()).encode()).hexdigest()[:24]}.v"
+    digest = source()  # before: sources may be edited while a stage runs
+    file = CACHE / f"{hashlib.sha256((row.key + digest).encode()).hexdigest()[:24]}.v"
     if stage not in ("schedule", "verilog") and not file.is_file():
         made = measure(row, "verilog", seconds=seconds, gigabytes=gigabytes)
         if "failed" in made:
             return made
     asked = json.dumps({"row": row.as_dict(), "stage": stage, "file": str(file)})
-    return {**_run(asked, seconds, gigabytes), "source": source()}
+    return {**_run(asked, seconds, gigabytes), "source": digest}
 
 
 def _run(asked: str, seconds: float, gigabytes: float) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""What the project wants of the benchmark, and whether it was reached."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Rows = Mapping[str, Mapping[str, Any]]
+Figure = Callable[[Rows], float | None]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A figure and its limit.
+
+    Members
+    -------
+    what : network, format, way
+    figure : its name
+    most : the most that it may be
+    found : takes it from the rows of results.json; None where it was not measured
+    """
+
+    what: str
+    figure: str
+    most: float
+    found: Figure
+
+    def line(self, rows: Rows) -> tuple[object, ...]:
+        """Return a line of the table of aims."""
+        found = self.found(rows)
+        limit = f"at most {self.most:,g}" if self.most else "0"
+        if found is None:
+            return (self.what, self.figure, limit, "not measured", "")
+        shown = f"{found:.2f}" if found % 1 else f"{found:,.0f}"
+        return (self.what, self.figure, limit, shown, "yes" if found <= self.most else "no")
+
+
+def _of(row: str, stage: str, figure: str) -> Figure:
+    def found(rows: Rows) -> float | None:
+        value = rows.get(row, {}).get(stage, {}).get(figure)
+        return None if value is None else float(value)
+
+    return found
+
+
+def _ratio(above: Figure, below: Figure) -> Figure:
+    def found(rows: Rows) -> float | None:
+        a, b = above(rows), below(rows)
+        return None if a is None or not b else a / b
+
+    return found
+
+
+def _less(all_of: Figure, other: float) -> Figure:
+    def found(rows: Rows) -> float | None:
+        value = all_of(rows)
+        return None if value is None else value - other
+
+    return found
+
+
+_ELEMENTWISE = {"gru": 60, "lstm": 60}
+"""Products of two signals in the element-wise part of a top tagger: no constant takes part."""
+
+
+def aims() -> Iterator[Aim]:
+    """Yield all aims for the top tagger."""
+    for cell, dsp, lut in (("gru", 1400, 40_000), ("lstm", 1850, 55_000)):
+        wide = f"top/{cell}/fixed<16,6>/static"
+        title = f"top {cell.upper()}, fixed<16,6>, static"
+        for strategy in ("dsp", "shift_add"):
+            row = f"{wide}/{strategy}/xcup@200"
+            name = f"{title}, {strategy}, 200 MHz"
+            yield Aim(name, "cycles a step", 4, _of(row, "schedule", "cycles_per_step"))
+            yield Aim(name, "latency, cycles", 90, _of(row, "schedule", "latency_cycles"))
+            slow = f"{wide}/{strategy}/xcup@100"
+            name = f"{title}, {strategy}, 100 MHz"
+            yield Aim(name, "cycles a step", 3, _of(slow, "schedule", "cycles_per_step"))
+        row = f"{wide}/dsp/xcup@200"
+        yield Aim(f"{title}, dsp, 200 MHz", "DSP", dsp, _of(row, "synth xcup", "dsp"))
+        row = f"{wide}/shift_add/xcup@200"
+        products = _less(_of(row, "synth xcup", "dsp"), _ELEMENTWISE[cell])
+        name = f"{title}, shift_add, 200 MHz"
+        yield Aim(name, "DSP in the matrix products", 0, products)
+        row = f"top/{cell}/w8a12/static/shift_add/xcup@200"
+        name = f"top {cell.upper()}, weights of 8 and activations of 12 bits, static, shift_add"
+        yield Aim(name, "cycles a step", 4, _of(row, "schedule", "cycles_per_step"))
+        yield Aim(name, "LUT", lut, _of(row, "synth xcup", "lut"))
+        for strategy in ("dsp", "shift_add"):
+            row = f"top/{cell}/fixed<16,6>/interleaved/{strategy}/xcup@200"
+            name = f"top {cell.upper()}, fixed<16,6>, interleaved, {strategy}"
+            yield Aim(name, "II", 20, _of(row, "schedule", "initiation_interval"))
+            one = _of(f"{wide}/{strategy}/xcup@200", "synth xcup", "lut")
+            area = _ratio(_of(row, "synth xcup", "lut"), one)
+            yield Aim(name, "LUT, by those of static", 1.4, area)
+    row = "top/gru/fixed<10,4>/static/shift_add/xcup@200"
+    name = "top GRU, fixed<10,4>, static, shift_add"
+    yield Aim(name, "cycles a step", 3, _of(row, "schedule", "cycles_per_step"))
+    yield Aim(name, "LUT", 30_000, _of(row, "synth xcup", "lut"))
+    products = _less(_of(row, "synth xcup", "dsp"), _ELEMENTWISE["gru"])
+    yield Aim(name, "DSP in the matrix products", 0, products)
+    row = "top/gru/fixed<10,4>/unrolled/shift_add/xcup@200"
+    name = "top GRU, fixed<10,4>, unrolled"
+    yield Aim(name, "II", 1, _of(row, "schedule", "initiation_interval"))
