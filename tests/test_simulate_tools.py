@@ -183,3 +183,10 @@ def test_a_simulation_that_ends_before_its_time(finish: str) -> None:
     with pytest.raises(ToolError, match=r"icarus, \w+: SimFailure: cocotb expected") as caught:
         run_verilog(core, codes, expected, simulator="icarus")
     assert "\n" not in str(caught.value)
+
+
+def test_no_shared_library_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnrtl.simulate.verilog.find_libpython", lambda: None)
+    codes, expected = vectors(1, 2)
+    with pytest.raises(ToolError, match="apt-get install libpython3"):
+        run_verilog(hardware(RunningSum()), codes, expected, simulator="icarus")

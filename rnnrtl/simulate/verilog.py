@@ -13,6 +13,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
+from find_libpython import find_libpython
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ToolError, VerificationError
@@ -119,6 +120,12 @@ def _environment(simulator: Simulator) -> dict[str, str]:
         environment, root = dict(os.environ), None
     else:
         raise ToolError(f'simulator must be "icarus" or "verilator", not {simulator!r}')
+    if find_libpython() is None:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise ToolError(
+            "cocotb needs Python as a shared library, and there is none: on Debian or Ubuntu "
+            f"`apt-get install libpython{version}`"
+        )
     kept = {name: value for name, value in environment.items() if not _FOREIGN.match(name)}
     return kept | ({"VERILATOR_ROOT": root} if root else {})
 
