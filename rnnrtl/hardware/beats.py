@@ -1,6 +1,6 @@
 """Which beat is where in the pipeline."""
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 
 class Beats:
@@ -23,18 +23,14 @@ class Beats:
         self._first: list[Value] = [Const(0)] * (cycles + 2)
         if slots > 1:
             slot = Signal(range(slots))
+            # Whether each sequence is at its start, the one whose turn it is first.
             starts = Signal(slots, init=(1 << slots) - 1)
-            first = Signal()
-            m.d.comb += first.eq(starts.bit_select(slot, 1))
             with m.If(accept):
-                m.d.sync += [
-                    slot.eq(slot + 1),
-                    starts.bit_select(slot, 1).eq(last),
-                ]
+                m.d.sync += [slot.eq(slot + 1), starts.eq(Cat(starts[1:], last))]
                 with m.If(slot == slots - 1):
                     m.d.sync += slot.eq(0)
             self._slot = self._delayed(m, slot, "_slot", cycles)
-            self._first = self._delayed(m, first, "_first", cycles)
+            self._first = self._delayed(m, starts[0], "_first", cycles)
 
     @staticmethod
     def _delayed(
