@@ -160,12 +160,13 @@ class Design:
         """
         from rnnrtl.simulate import whole_bursts
 
+        if self.options.mode == "unrolled" and codes.shape[1] != self._steps_per_beat:
+            raise InputError(
+                f"x has {codes.shape[1]} time steps, but the network is unrolled over "
+                f"{self._steps_per_beat}"
+            )
         codes = whole_bursts(codes, self.schedule.slots)
         expected = self.predict_codes(codes)
-        if codes.shape[1] % self._steps_per_beat:
-            raise InputError(
-                f"x has {codes.shape[1]} time steps, but a beat carries {self._steps_per_beat}"
-            )
         beats = codes.reshape(len(codes), -1, self.input_stream.lanes)
         if self.graph.return_sequences:
             expected = expected.reshape(len(codes), -1, self.output_stream.lanes)

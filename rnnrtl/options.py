@@ -104,12 +104,12 @@ class Options:
                 raise ModelError(
                     "mode 'unrolled' has a cell for every time step: give their number, steps=20"
                 )
-            if asked not in (1, steps) or (asked == 1 and steps != 1):
+            if type(asked) is not int or asked != steps:
                 raise UnsupportedError(
                     f"mode 'unrolled' takes a whole sequence in a beat: steps_per_beat={steps}, "
                     f"not {asked!r}"
                 )
-        elif asked != 1 or isinstance(asked, bool):
+        elif type(asked) is not int or asked != 1:
             raise UnsupportedError(
                 f"steps_per_beat {asked!r} is not supported in mode {self.mode!r}, only 1"
             )
