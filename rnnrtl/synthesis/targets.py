@@ -142,6 +142,21 @@ def _xilinx(family: str, *, pack_dsp: bool = False) -> str:
     )
 
 
+def _lattice(synth: str) -> str:
+    # These flows have no label between DSPs and adders, but adders need no DSP mapped before.
+    return "\n".join(
+        [
+            _FAST_ABC,
+            "hierarchy -top {top}",
+            "proc",
+            "flatten",
+            "opt_clean",
+            _ONE_CHAIN_AN_ADDER,
+            f"{synth} -top {{top}}",
+        ]
+    )
+
+
 def _targets(*targets: Target) -> Mapping[str, Target]:
     return MappingProxyType({target.name: target for target in targets})
 
@@ -161,6 +176,6 @@ TARGETS = _targets(
     ),
     Target("xcu", "AMD UltraScale", _xilinx("xcu"), _XILINX),
     Target("xc7", "AMD 7 series", _xilinx("xc7"), _XILINX),
-    Target("ecp5", "Lattice ECP5", "synth_ecp5 -top {top}", _ECP5),
-    Target("ice40", "Lattice iCE40 UltraPlus", "synth_ice40 -dsp -device u -top {top}", _ICE40),
+    Target("ecp5", "Lattice ECP5", _lattice("synth_ecp5"), _ECP5),
+    Target("ice40", "Lattice iCE40 UltraPlus", _lattice("synth_ice40 -dsp -device u"), _ICE40),
 )
