@@ -71,9 +71,9 @@ def verilog(row: Row, file: Path) -> dict[str, Any]:
     start = time.perf_counter()
     text = design_of(row).verilog
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for child in (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,):
-        peak = max(peak, child)
+    # Yosys, which writes the text, is a child.
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(each).ru_maxrss for each in who)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return {

@@ -81,9 +81,10 @@ def precision(name: str, cell: str, form: str) -> str | dict[str, str]:
     formats = {
         "*": "fixed<12,4>",
         "input": _fitting(12, x),
-        "gate": "fixed<12,1>",
-        "candidate": "fixed<12,1>",
-        "hidden": "fixed<12,1>",
+        # What holds 1 itself takes smaller tables, and products by it fewer adders.
+        "gate": "fixed<12,2>",
+        "candidate": "fixed<12,2>",
+        "hidden": "fixed<12,2>",
         "preactivation": "fixed<12,4>",
         "cell": "fixed<12,4>",
     }

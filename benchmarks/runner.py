@@ -89,7 +89,9 @@ def stages(row: Row, asked: Iterable[str]) -> Iterator[str]:
 def measure(row: Row, stage: str, *, seconds: float, gigabytes: float) -> dict[str, Any]:
     """Run a stage of a row in a process of its own, within limits; a failure is a finding too."""
     digest = source()  # before: sources may be edited while a stage runs
-    file = CACHE / f"{hashlib.sha256((row.key + digest).encode()).hexdigest()[:24]}.v"
+    networks = (ROOT / "benchmarks" / "networks.py").read_text(encoding="utf-8")
+    name = hashlib.sha256((row.key + digest + networks).encode()).hexdigest()[:24]
+    file = CACHE / f"{name}.v"
     if stage not in ("schedule", "verilog") and not file.is_file():
         made = measure(row, "verilog", seconds=seconds, gigabytes=gigabytes)
         if "failed" in made:
@@ -99,8 +101,10 @@ def measure(row: Row, stage: str, *, seconds: float, gigabytes: float) -> dict[s
 
 
 def _run(asked: str, seconds: float, gigabytes: float) -> dict[str, Any]:
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:
-        process = subprocess.Popen(
+    limited = threading.Event()
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answer,
+        subprocess.Popen(
             [sys.executable, "-m", "benchmarks.measure"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -108,12 +112,10 @@ def _run(asked: str, seconds: float, gigabytes: float) -> dict[str, Any]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Yosys and Verilator end with it
-        )
-        limited = threading.Event()
-        watching = threading.Thread(
-            target=_watch, args=(process, int(gigabytes * 1e9), limited), daemon=True
-        )
-        watching.start()
+        ) as process,
+    ):
+        most = int(gigabytes * 1e9)
+        threading.Thread(target=_watch, args=(process, most, limited), daemon=True).start()
         try:
             _, errors = process.communicate(asked, timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -134,18 +136,13 @@ def _run(asked: str, seconds: float, gigabytes: float) -> dict[str, Any]:
 def _watch(
     process: "subprocess.Popen[str]", most: int, limited: threading.Event, every: float = 0.5
 ) -> None:
-    """End a process that holds too much memory.
+    """End a process whose group holds too much memory.
 
-    Its resident memory is what counts: a limit of its address space would also forbid the
-    terabytes that WebAssembly reserves and never touches.
+    Resident memory is what counts: a limit of the address space would also forbid the terabytes
+    that WebAssembly reserves and never touches.
     """
-    held = Path(f"/proc/{process.pid}/statm")
     while process.poll() is None:
-        try:
-            pages = int(held.read_text(encoding="ascii").split()[1])
-        except (OSError, IndexError):
-            return
-        if pages * resource.getpagesize() > most:
+        if _resident(process.pid) > most:
             limited.set()
             _end(process)
             return
@@ -153,6 +150,19 @@ def _watch(
             process.wait(every)
         except subprocess.TimeoutExpired:
             continue
+
+
+def _resident(group: int) -> int:
+    """Return the bytes that all processes of a group hold; 0 where there is no /proc."""
+    pages = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[2]) == group:
+            pages += int(fields[21])
+    return pages * resource.getpagesize()
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
