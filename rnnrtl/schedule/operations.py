@@ -55,4 +55,4 @@ def range_width(lowest: int, highest: int) -> int:
     """Return the bits that hold lowest..highest, with a sign bit where lowest is negative."""
     if lowest >= 0:
         return max(highest.bit_length(), 1)
-    return max(highest.bit_length(), (~lowest).bit_length()) + 1
+    return max(max(highest, 0).bit_length(), (~lowest).bit_length()) + 1
