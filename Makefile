@@ -11,13 +11,13 @@ BENCHMARK_ARGS ?=
 .PHONY: help demo test lint format benchmark setup clean
 
 help:
-	@echo "make demo    trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
-	@echo "make test    all tests (PYTEST_ARGS='-k gru' for some of them)"
-	@echo "make lint    style and types"
-	@echo "make format  put the sources into the style that lint asks for"
+	@echo "make demo       trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
+	@echo "make test       all tests (PYTEST_ARGS='-k gru' for some of them)"
+	@echo "make lint       style and types"
+	@echo "make format     put the sources into the style that lint asks for"
 	@echo "make benchmark  what is missing in benchmarks/ (BENCHMARK_ARGS='--only top --synth xcup')"
-	@echo "make setup   only install what the others need"
-	@echo "make clean   remove .venv and everything that was built here"
+	@echo "make setup      only install what the others need"
+	@echo "make clean      remove .venv and everything that was built here"
 
 demo: $(READY)
 	$(VENV)/bin/rnnrtl demo $(DEMO_ARGS)
