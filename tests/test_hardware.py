@@ -79,7 +79,7 @@ PRECISIONS: dict[str, Any] = {
 
 CLOCKS = [
     ("xcup", 50), ("xcup", 100), ("xcup", 200), ("xcup", 300),
-    ("xcu", 150), ("xc7", 50), ("xc7", 150), ("ecp5", 20), ("ecp5", 100),
+    ("xcu", 150), ("xc7", 50), ("xc7", 150), ("ecp5", 20), ("ecp5", 90),
     ("ice40", 6), ("ice40", 30),
 ]  # fmt: skip
 

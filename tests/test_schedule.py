@@ -25,8 +25,8 @@ CLOCKS = {
     "xcup": (10, 50, 100, 150, 200, 250, 300),
     "xcu": (10, 100, 200, 250),
     "xc7": (10, 50, 100, 150, 200),
-    "ecp5": (5, 25, 50, 100, 140),
-    "ice40": (1, 5, 10, 30, 60),
+    "ecp5": (5, 25, 50, 80, 90),
+    "ice40": (1, 5, 10, 30, 45),
 }
 CASES = [(target, clock) for target, clocks in CLOCKS.items() for clock in clocks]
 
