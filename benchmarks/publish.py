@@ -28,7 +28,7 @@ of a delay model. `AUC ratio` is fixed point by float on 2,000 jets that were no
 `bit-exact` counts the sequences whose every output bit equals the reference's in Verilator, both at
 full speed and with random stalls. `w8a12` is weights of 8 bits and activations of 12, each tensor
 with its own integer bits. `s` and `MB` are the time and memory from weights to Verilog. An empty
-cell was not measured. hls4ml and hand-written designs are in the last table.
+cell and a row that is not there were not measured. hls4ml and hand-written designs are in the last table.
 """
 
 
@@ -45,14 +45,23 @@ def publish(results: Results) -> None:
     for name, shape in SHAPES.items():
         head = " and ".join(f"Dense {units} {activation}" for units, activation in shape.dense)
         title = f"## {shape.title}: {shape.steps} x {shape.features}, {shape.units} units, {head}"
-        lines = [_line(row, results) for row in rows() if row.network == name]
-        parts.append(f"{title}\n\n{table(_HEADINGS, [line for line in lines if line])}")
+        found = [_line(row, results) for row in rows() if row.network == name]
+        parts.append(f"{title}\n\n{_measured([line for line in found if line])}")
         reasons = dict.fromkeys(_failures(name, results))
         if reasons:
             parts.append("\n".join(f"- {reason}" for reason in reasons))
     parts.append("## Published figures\n\n" + _published())
     text = "\n\n".join(part.strip() for part in parts if part) + "\n"
     results.path.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def _measured(lines: list[tuple[object, ...]]) -> str:
+    """Return a table without the columns that no row has anything in."""
+    if not lines:
+        return "Not measured."
+    kept = [n for n in range(len(_HEADINGS)) if any(line[n] != "" for line in lines)]
+    headings = tuple(_HEADINGS[n] for n in kept)
+    return table(headings, [tuple(line[n] for n in kept) for line in lines])
 
 
 def _stale(results: Results) -> str:
