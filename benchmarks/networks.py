@@ -115,7 +115,10 @@ def _fitting(width: int, *arrays: Array) -> str:
 
 
 def _recurrent(cell: str, shape: Shape, rng: np.random.Generator) -> LSTM | GRU:
-    """Return a layer with Keras' initial weights: Glorot's for the kernel, orthogonal for h."""
+    """Return a layer with Keras' initial weights, Glorot's for x and orthogonal for h.
+
+    Its biases, which Keras begins at zero, are small random numbers.
+    """
 
     def gate() -> Gate:
         limit = np.sqrt(6 / (shape.features + shape.units))

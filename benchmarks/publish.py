@@ -28,7 +28,8 @@ of a delay model. `AUC ratio` is fixed point by float on 2,000 jets that were no
 `bit-exact` counts the sequences whose every output bit equals the reference's in Verilator, both at
 full speed and with random stalls. `w8a12` is weights of 8 bits and activations of 12, each tensor
 with its own integer bits. `s` and `MB` are the time and memory from weights to Verilog. An empty
-cell and a row that is not there were not measured. hls4ml and hand-written designs are in the last table.
+cell and a row that is not there were not measured. The last table has hls4ml's and hand-written
+designs.
 """
 
 
