@@ -30,7 +30,8 @@ from rnnrtl.graph.nodes import (
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
-from rnnrtl.schedule.place import Linear, Placer, place_sums, postponed
+from rnnrtl.schedule.place import Linear, Placer, place_sums
+from rnnrtl.schedule.postpone import postponed
 
 _LINEAR = (Add, Subtract, MatVec, ShiftLeft)
 
@@ -139,7 +140,12 @@ class Expansion:
         What waits then waits where it is narrow: in a long pipeline the inputs of a sum take
         fewer registers than the sum.
         """
-        moved = postponed(self._placer.ops, set(self.lanes[self.graph.output]), self._placer.budget)
+        moved = postponed(
+            self._placer.ops,
+            set(self.lanes[self.graph.output]),
+            self._placer.budget,
+            self._placer.delays.alu,
+        )
         self._placer.ops = list(moved.values())
         self.lanes = {
             node: tuple(moved.get(op, op) for op in ops) for node, ops in self.lanes.items()

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -422,32 +422,3 @@ def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
         kind="adder" if at is None else "DSP adder",
         at=at,
     )
-
-
-def postponed(ops: list[Op], ends: set[Op], budget: float) -> dict[Op, Op]:
-    """Return each operation moved to the latest time at which all that reads it is as before.
-
-    `ends` and what is an input stay where they are; operations come operands first.
-    """
-    latest: dict[Op, tuple[int, float]] = {}
-    for op in reversed(ops):
-        placed = (op.cycle, op.ready)
-        fixed = op in ends or op.kind == "input"
-        # Where it was it can stay: everything that reads it is there, or later.
-        cycle, ready = placed if fixed else max(placed, latest.get(op, placed))
-        if (cycle, ready) != placed and ready < op.delay - 1e-9:
-            cycle, ready = max(placed, (cycle - 1, budget))
-        latest[op] = (cycle, ready)
-        for operand in op.operands:
-            # What is made in a DSP block's own adder is not moved away from its product.
-            here = (operand.cycle, operand.ready)
-            needed = (cycle, ready - op.delay)
-            if latest[op] == placed:
-                needed = max(needed, here)
-            latest[operand] = min(latest.get(operand, needed), needed)
-    moved: dict[Op, Op] = {}
-    for op in ops:
-        cycle, ready = latest[op]
-        operands = tuple(moved.get(operand, operand) for operand in op.operands)
-        moved[op] = replace(op, operands=operands, cycle=cycle, ready=ready)
-    return moved
