@@ -38,7 +38,8 @@ def check_times(ops: tuple[Op, ...] | list[Op], target: str, clock: float) -> No
         placed.add(op)
         assert op.ready <= budget
         if op.kind == "DSP adder":
-            assert any(_hosts(op, *pair, target) for pair in (op.operands, op.operands[::-1]))
+            left, right = op.operands
+            assert _hosts(op, left, right, target) or _hosts(op, right, left, target)
         elif op.operands:
             start = max(arrival(op, operand) for operand in op.operands)
             assert op.ready >= start + op.delay - 1e-9, op.name
