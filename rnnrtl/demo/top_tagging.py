@@ -165,9 +165,7 @@ def _bars(console: Console, reports: "Queue[Any]") -> Iterator[_Bars]:
 
 
 def _summary(results: Results, targets: tuple[str, ...], console: Console) -> None:
-    table = Table(
-        "network", "bit-exact", "latency", "II", "target", "LUT", "FF", "DSP", "BRAM"
-    )
+    table = Table("network", "bit-exact", "latency", "II", "target", "LUT", "FF", "DSP", "BRAM")
     for network in NETWORKS:
         found = {(job.kind, job.target): r for job, r in results.items() if job.network == network}
         runs = {kind: found[kind, ""] for kind in SEQUENCES}

@@ -7,7 +7,7 @@ from typing import Any
 from rnnrtl.lut.table import Rom
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Op:
     """One lane of one operation, placed in a cycle.
 
@@ -44,6 +44,10 @@ class Op:
     title: str = ""
     kind: str = ""
     delay: float = 0.0
+
+    def __repr__(self) -> str:
+        # Not its operands, and theirs, and so on: that is a whole network.
+        return f"<{self.kind} {self.layer}.{self.name} in cycle {self.cycle}>"
 
     @property
     def width(self) -> int:
