@@ -30,8 +30,9 @@ from rnnrtl.graph.nodes import (
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
-from rnnrtl.schedule.place import Linear, Placer, place_sums
+from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.postpone import postponed
+from rnnrtl.schedule.sums import Linear, place_sums
 
 _LINEAR = (Add, Subtract, MatVec, ShiftLeft)
 
