@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rnnrtl.errors import ModelError
-from rnnrtl.graph.evaluate import Plan, plan
-from rnnrtl.graph.nodes import State
+from rnnrtl.graph.evaluate import plan
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule import picture
 from rnnrtl.schedule.delays import delays_of
@@ -216,4 +215,4 @@ def _first_reads(ops: list[Op]) -> dict[Op, int]:
     return first
 
 
-__all__ = ["Plan", "Schedule", "State", "StateSchedule", "make_schedule"]
+__all__ = ["Schedule", "StateSchedule", "make_schedule"]
