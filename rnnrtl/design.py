@@ -93,6 +93,7 @@ class Design:
             steps=self.network.steps,
             steps_per_beat=self._steps_per_beat,
             strategy=self._strategy,
+            balanced=self.options.reuse_factor != (1, 1),
         )
 
     @property
@@ -299,7 +300,8 @@ def generate(
         mapping of patterns such as "gru.hidden" or "*.kernel" to formats, or a `Precision`
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
-    reuse_factor : products that share one multiplier; 1 is fully parallel
+    reuse_factor : products that share one multiplier: 1, where only what waits for no state may
+        work in several cycles, at no cost of throughput, or (1, 1), where nothing is shared
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
         are placed for
     strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products

@@ -28,7 +28,9 @@ class Options:
     Members
     -------
     mode : a key of `MODES`
-    reuse_factor : products that share one multiplier; only 1 is supported yet
+    reuse_factor : products that share one multiplier. With 1 every product of a recurrent loop
+        has hardware of its own, and what waits for no state works in several cycles where that
+        costs no throughput; with (1, 1), kernel and recurrent kernel, nothing is shared
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
     strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
@@ -52,7 +54,7 @@ class Options:
         plain = isinstance(self.reuse_factor, int | tuple) and self.reuse_factor is not True
         if not plain or self.reuse_factor not in (1, (1, 1)):
             raise UnsupportedError(
-                f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1"
+                f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1 and (1, 1)"
             )
         asked = self.strategy.values() if isinstance(self.strategy, Mapping) else [self.strategy]
         for strategy in asked:

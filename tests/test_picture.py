@@ -28,7 +28,7 @@ def schedule_of(cell: str, **options: Any) -> Schedule:
 
 def test_every_kind_of_operation_has_its_unit() -> None:
     """A new kind that is neither a wire nor in UNITS would be missing from every picture."""
-    kinds = {*_KINDS.values(), "adder", "DSP adder"}
+    kinds = {*_KINDS.values(), "adder", "DSP adder", "choice"}
     assert kinds - {"wire"} == set(picture.UNITS)
 
 
@@ -57,7 +57,7 @@ def test_the_chart_counts_every_operation_once_and_within_the_clock(cell: str) -
 
 def test_the_hoisted_part_is_marked() -> None:
     vectors = {bar.vector for bar in picture.bars(schedule_of("lstm"))}
-    assert {"g_preactivation", "g_preactivation (W x)"} <= vectors
+    assert {"f_preactivation", "f_preactivation (W x)"} <= vectors
 
 
 @pytest.mark.parametrize(

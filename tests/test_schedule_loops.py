@@ -1,6 +1,7 @@
 """Loops as short as they are meant to be, sums in DSP blocks, and operations that wait."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,15 +18,10 @@ from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.postpone import postponed
 from rnnrtl.schedule.schedule import Schedule
+from tests.arrivals import arrival
 from tests.networks import CELLS, dense, network, recurrent
 
 CLOCKS = [("xcup", 60), ("xcup", 120), ("xcup", 200), ("xcup", 250), ("xc7", 100), ("ecp5", 60)]
-
-
-def arrival(op: Op, operand: Op) -> float:
-    """Return when an operand stands in the cycle of what reads it."""
-    assert operand.kind == "constant" or operand.cycle <= op.cycle
-    return operand.ready if operand.cycle == op.cycle and operand.kind != "constant" else 0.0
 
 
 def check_times(ops: tuple[Op, ...] | list[Op], target: str, clock: float) -> None:
@@ -41,8 +37,7 @@ def check_times(ops: tuple[Op, ...] | list[Op], target: str, clock: float) -> No
             left, right = op.operands
             assert _hosts(op, left, right, target) or _hosts(op, right, left, target)
         elif op.operands:
-            start = max(arrival(op, operand) for operand in op.operands)
-            assert op.ready >= start + op.delay - 1e-9, op.name
+            assert op.ready >= arrival(op) + op.delay - 1e-9, op.name
 
 
 def _hosts(op: Op, product: Op, other: Op, target: str) -> bool:
@@ -54,7 +49,7 @@ def _hosts(op: Op, product: Op, other: Op, target: str) -> bool:
         and product.delay <= delays.multiplier
         and delays.alu is not None
         and op.ready >= product.ready - 1e-9
-        and op.ready >= arrival(op, other) + delays.alu - 1e-9
+        and op.ready >= arrival(replace(op, operands=(other,))) + delays.alu - 1e-9
     )
 
 

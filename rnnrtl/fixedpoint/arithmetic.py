@@ -55,6 +55,14 @@ def low_bits(x: Any, bits: int) -> Any:
     return x[:bits] if isinstance(x, Value) else x & ((1 << bits) - 1)
 
 
+def beside(high: Any, low: Any, bits: int) -> Any:
+    """Return high * 2**bits + low, for 0 <= low < 2**bits."""
+    if isinstance(high, Value):
+        together = Cat(low[:bits], Const(0, max(bits - len(low), 0)), high)
+        return together.as_signed() if high.shape().signed else together
+    return (high << bits) | low
+
+
 def wrap(x: Any, width: int) -> Any:
     """Return the number that the low `width` bits of x stand for in two's complement."""
     if isinstance(x, Value):

@@ -1,6 +1,6 @@
 """Which beat is where in the pipeline."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 
 class Beats:
@@ -17,6 +17,8 @@ class Beats:
     """
 
     def __init__(self, m: Module, accept: Value, last: Value, cycles: int, slots: int) -> None:
+        self._m = m
+        self._phases: dict[tuple[int, int], Signal] = {}
         self._valid = self._delayed(m, accept, "", cycles, resets=True)
         self._last = self._delayed(m, last, "_last", cycles)
         self._slot: list[Value] = [Const(0)] * (cycles + 2)
@@ -47,6 +49,15 @@ class Beats:
         """Whether a beat is in `cycle` (and is its sequence's last)."""
         valid = self._valid[cycle + 1]
         return valid & self._last[cycle + 1] if last_only else valid
+
+    def phase(self, cycle: int, phases: int) -> Value:
+        """How many cycles ago a beat was in `cycle`, for as many cycles as `phases`."""
+        width = (phases - 1).bit_length()
+        if (cycle, width) not in self._phases:
+            phase = Signal(width, name=f"phase_{cycle}")
+            self._m.d.sync += phase.eq(Mux(self.valid(cycle - 1), 0, phase + 1))
+            self._phases[cycle, width] = phase
+        return self._phases[cycle, width]
 
     def last(self, cycle: int) -> Value:
         """Whether the beat in `cycle` is its sequence's last."""

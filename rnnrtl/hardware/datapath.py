@@ -1,6 +1,6 @@
 """The operations of a schedule as signals."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory
 
 from rnnrtl.hardware.beats import Beats
@@ -67,15 +67,49 @@ class Datapath:
         return self._registers.read(op, self._values[op], self._since[op], cycle)
 
     def _add(self, op: Op) -> None:
-        operands = [self._at(operand, op.cycle) for operand in op.operands]
         signal = Signal(shape_of(op), name=op.name)
+        self._values[op], self._since[op] = signal, op.cycle
+        m = self._module(op.layer)
+        if op.kind == "choice":
+            self._choose(
+                m, op, signal, [self._at(o, op.cycle + k) for k, o in enumerate(op.operands)]
+            )
+            return
+        operands = [self._operand(op, operand) for operand in op.operands]
+        if op.carry is not None:
+            carried = Signal(shape_of(op), name=f"{op.name}_carried")
+            kept = self._registers.stream(op, signal, 1)
+            m.d.comb += carried.eq(Mux(self._beats.valid(op.cycle), operands[-1], op.carry(kept)))
+            operands[-1] = carried
         if op.rom is not None:
             value = self._read(op, op.rom, operands[0])
         else:
             assert op.compute is not None
             value = op.compute(*operands)
-        self._module(op.layer).d.comb += signal.eq(value)
-        self._values[op], self._since[op] = signal, op.cycle
+        m.d.comb += signal.eq(value)
+
+    def _operand(self, op: Op, operand: Op) -> Value:
+        """Return what an operation reads of an operand, in all its phases."""
+        if operand.phases > 1:
+            # An operation of one phase reads the one that is due in its own cycle.
+            delay = op.cycle - operand.cycle if op.phases > 1 else 0
+            return self._registers.stream(operand, self._values[operand], delay)
+        values = [self._at(operand, op.cycle + phase) for phase in range(op.phases)]
+        if all(value is values[0] for value in values) or operand.kind == "constant":
+            return values[0]
+        # A register that holds until the next beat is followed by another one for what is late.
+        held = Signal(shape_of(operand), name=f"{op.name}_{operand.name}")
+        self._choose(self._module(op.layer), op, held, values)
+        return held
+
+    def _choose(self, m: Module, op: Op, signal: Signal, values: list[Value]) -> None:
+        """Drive a signal with another value in each phase of an operation."""
+        with m.Switch(self._beats.phase(op.cycle, op.phases)):
+            for phase, value in enumerate(values[:-1]):
+                with m.Case(phase):
+                    m.d.comb += signal.eq(value)
+            with m.Default():
+                m.d.comb += signal.eq(values[-1])
 
     def _read(self, op: Op, rom: Rom, m: Value) -> Value:
         """Return the output of one read port of the ROM that all lanes of a table share."""

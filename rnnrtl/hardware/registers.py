@@ -37,7 +37,10 @@ class Registers:
         self._module = module
         self._enable = enable
         self._chains: dict[Op, list[Signal]] = {}
-        self._loads: dict[tuple[str, int, bool], list[tuple[Signal, Value]]] = defaultdict(list)
+        self._streams: dict[Op, list[Value]] = {}
+        self._loads: dict[tuple[str, int | None, bool], list[tuple[Signal, Value]]] = defaultdict(
+            list
+        )
 
     def read(self, op: Op, computed: Value, since: int, cycle: int) -> Value:
         """Return in `cycle` what `op` was when `computed` held it, in cycle `since`."""
@@ -54,13 +57,26 @@ class Registers:
             chain.append(register)
         return chain[needed - 1]
 
+    def stream(self, op: Op, computed: Value, delay: int) -> Value:
+        """Return what an operation of several phases was `delay` cycles ago."""
+        chain = self._streams.setdefault(op, [computed])
+        while len(chain) <= delay:
+            register = Signal(
+                shape_of(op), name=f"{op.name}_q{len(chain) - 1 or ''}", reset_less=True
+            )
+            self._loads[op.layer, None, False].append((register, chain[-1]))
+            chain.append(register)
+        return chain[delay]
+
     def connect(self) -> None:
         """Load every register that was asked for."""
         for (layer, cycle, last_only), loads in self._loads.items():
             m = self._module(layer)
             # Where a beat may come at every edge there is nothing to hold: without an enable,
             # a long delay can become a shift register in LUTs.
-            enable = self._enable(cycle, last_only) if self._interval > 1 else Const(1)
+            enable: Value = Const(1)
+            if cycle is not None and self._interval > 1:
+                enable = self._enable(cycle, last_only)
             with m.If(enable):
                 m.d.sync += [register.eq(source) for register, source in loads]
 

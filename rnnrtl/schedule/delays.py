@@ -64,6 +64,14 @@ class Delays:
         levels = 1 - (-max(0, address - self.rom_inputs) // self.rom_step)
         return self.logic * levels + self.mux * muxes
 
+    def choice(self, count: int, *, constant: bool) -> float:
+        """Return the delay of taking one of several values by a counter, or of constants."""
+        selects = max(count - 1, 1).bit_length()
+        if constant:
+            return self.rom(count)
+        resolved = 2 if self.lut_inputs >= 6 else 1
+        return self.logic * -(-selects // resolved)
+
     def saturation(self, dropped_bits: int) -> float:
         """Return the delay of saturating to a power of two: compare the upper bits, select."""
         levels = 1 if dropped_bits < self.lut_inputs else 2

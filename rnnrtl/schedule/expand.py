@@ -82,6 +82,8 @@ class Expansion:
     delays, period : the clock it must keep
     starts : layer name -> the cycle in which its state is first read
     strategy : layer name -> how its products by constants are made, "dsp" or "shift_add"
+    phases : cycles that sums which wait for no state may take
+    spare : adders in series beyond the fewest that the sums of states may take
 
     Members
     -------
@@ -97,11 +99,15 @@ class Expansion:
         period: float,
         starts: Mapping[str, int],
         strategy: Callable[[str], str],
+        phases: int = 1,
+        spare: int = 0,
     ) -> None:
         self.graph = graph
         self._placer = Placer(delays, period)
         self._starts = starts
         self._strategy = strategy
+        self._phases = phases
+        self._spare = spare
         self.lanes: dict[Node, tuple[Op, ...]] = {}
         self._forms: dict[Node, tuple[Linear, ...]] = {}
         self._users: dict[Node, list[Node]] = {}
@@ -186,7 +192,16 @@ class Expansion:
         forms = [form for node in nodes for form in self._linear(node)]
         names = [f"{self._titles[node]}_{lane}" for node in nodes for lane in range(node.size)]
         bounds = [b for node in nodes for b in zip(node.lowest, node.highest, strict=True)]
-        ops = place_sums(self._placer, forms, names, layer, bounds, strategy=self._strategy(layer))
+        ops = place_sums(
+            self._placer,
+            forms,
+            names,
+            layer,
+            bounds,
+            strategy=self._strategy(layer),
+            phases=self._phases,
+            spare=self._spare,
+        )
         start = 0
         for node in nodes:
             self.lanes[node] = tuple(ops[start : start + node.size])

@@ -14,6 +14,11 @@ class Op:
     Cycles count from 0, the one after the edge that accepts the time step's beat. An operation is
     computed in `cycle` and stands `ready` ns after its start; later cycles read it from a register.
 
+    An operation of several phases is one unit that is used once a cycle, from `cycle` on: its
+    operands of several phases are at the same phase, others hold still. A "choice" takes another
+    of its operands in each phase. An operation of one phase whose operand has several reads the
+    phase that is due in its own cycle.
+
     Members
     -------
     name : unique within its layer; the name of the signal
@@ -21,13 +26,15 @@ class Op:
     lowest, highest : exact range
     operands : what it is computed from
     compute : operands' values -> value, on Python ints as on Amaranth values; None for inputs,
-        states and ROMs
+        states, ROMs and choices
     cycle, ready : when
     loops : layers whose state it depends on
     last_only : matters only at a sequence's last step
     rom, title : for a ROM read, whose operand is the magnitude
     kind : what it is, for reports: "input", "state", "product", "adder", ...
     delay : how long it takes, ns
+    phases : cycles for which it is used
+    carry : for an accumulator: its value in one phase -> its second operand in the next
     """
 
     name: str
@@ -44,6 +51,8 @@ class Op:
     title: str = ""
     kind: str = ""
     delay: float = 0.0
+    phases: int = 1
+    carry: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         # Not its operands, and theirs, and so on: that is a whole network.

@@ -24,6 +24,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "magnitude": "logic",
         "mirror": "logic",
         "relu": "logic",
+        "choice": "selector",
     }
 )
 """Kind of operation -> what computes it. Inputs, states and wires take no unit."""
@@ -47,6 +48,7 @@ _COLOURS: Mapping[str, str] = MappingProxyType(
         "adder": "#4c72b0",
         "table": "#55a868",
         "logic": "#8172b3",
+        "selector": "#937860",
     }
 )
 
@@ -110,8 +112,9 @@ def bars(schedule: "Schedule") -> tuple[Bar, ...]:
         cycles: dict[int, tuple[float, float]] = {}
         for op in ops:
             # What an adder in a DSP block takes begins with its block's product.
-            start, end = cycles.get(op.cycle, (op.ready, 0.0))
-            cycles[op.cycle] = (min(start, max(op.ready - op.delay, 0.0)), max(end, op.ready))
+            for cycle in range(op.cycle, op.cycle + op.phases):
+                start, end = cycles.get(cycle, (op.ready, 0.0))
+                cycles[cycle] = (min(start, max(op.ready - op.delay, 0.0)), max(end, op.ready))
         spans = tuple(Span(cycle, *times) for cycle, times in sorted(cycles.items()))
         made.append(Bar(layer, vector, unit, len(ops), spans))
     return tuple(sorted(made, key=lambda bar: (bar.first, bar.spans[-1].cycle)))
@@ -131,16 +134,21 @@ def _shown(ops: Iterable[Op]) -> Iterable[Op]:
 def table(schedule: "Schedule") -> str:
     """Return, for every layer and kind of operation, how many there are in each cycle, as text.
 
-    Of the cells that an unrolled network has for its steps only the second is counted.
+    What works in several cycles is counted in each of them, and once in all. Of the cells that an
+    unrolled network has for its steps only the second is counted.
     """
     counts: dict[tuple[str, str], Counter[int]] = {}
+    totals: Counter[tuple[str, str]] = Counter()
     for op in _shown(schedule.ops):
-        counts.setdefault((op.layer, op.kind), Counter())[op.cycle] += 1
+        counts.setdefault((op.layer, op.kind), Counter()).update(
+            range(op.cycle, op.cycle + op.phases)
+        )
+        totals[op.layer, op.kind] += 1
     cycles = sorted({cycle for row in counts.values() for cycle in row})
     lines = [["layer", "operation", *(str(cycle) for cycle in cycles), "all"]]
     for (layer, kind), row in counts.items():
         figures = [str(row[cycle]) if row[cycle] else "." for cycle in cycles]
-        lines.append([layer, kind, *figures, str(row.total())])
+        lines.append([layer, kind, *figures, str(totals[layer, kind])])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -47,21 +47,74 @@ class Placer:
         rom: Rom | None = None,
         title: str = "",
         at: tuple[int, float] | None = None,
+        carry: Callable[[Any], Any] | None = None,
     ) -> Op:
         """Place an operation in the first cycle that its operands and the clock allow.
 
-        `at` is a time (cycle, ready) found by the caller instead.
+        `at` is a time (cycle, ready) found by the caller instead. It has as many phases as its
+        operands.
         """
+        phases = max((op.phases for op in operands), default=1)
+        times = [_stands(op, phases) for op in operands]
+        return self._add(
+            name, layer, bounds, operands, compute, delay, times,
+            kind=kind, last_only=last_only, rom=rom, title=title, at=at, phases=phases,
+            carry=carry,
+        )  # fmt: skip
+
+    def choice(self, name: str, layer: str, operands: tuple[Op, ...]) -> Op:
+        """Place what takes each of its operands in turn, one a cycle."""
+        bounds = (min(op.lowest for op in operands), max(op.highest for op in operands))
+        times = [
+            (op.cycle - phase, op.ready)
+            for phase, op in enumerate(operands)
+            if op.kind != "constant" and op.cycle >= phase
+        ]
+        delay = self.delays.choice(len(operands), constant=not times)
+        return self._add(
+            name, layer, bounds, operands, None, delay, times,
+            kind="choice", phases=len(operands),
+        )  # fmt: skip
+
+    def phase(
+        self,
+        name: str,
+        layer: str,
+        bounds: tuple[int, int],
+        op: Op,
+        phase: int,
+        compute: Callable[[Any], Any] = lambda v: v,
+    ) -> Op:
+        """Place what reads one phase of an operation of several."""
+        return self._add(
+            name, layer, bounds, (op,), compute, 0.0, [(op.cycle + phase, op.ready)], kind="wire"
+        )
+
+    def _add(
+        self,
+        name: str,
+        layer: str,
+        bounds: tuple[int, int],
+        operands: tuple[Op, ...],
+        compute: Callable[..., Any] | None,
+        delay: float,
+        times: list[tuple[int, float]],
+        *,
+        kind: str,
+        last_only: bool = False,
+        rom: Rom | None = None,
+        title: str = "",
+        at: tuple[int, float] | None = None,
+        phases: int = 1,
+        carry: Callable[[Any], Any] | None = None,
+    ) -> Op:
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
             raise UnsupportedError(
                 f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
                 f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {fastest:.0f} MHz"
             )
-        cycle, start = 0, 0.0
-        for op in operands:
-            if (op.cycle, op.ready) > (cycle, start):
-                cycle, start = op.cycle, op.ready
+        cycle, start = max([(0, 0.0), *times])
         if start + delay > self.budget + 1e-9:
             cycle, start = cycle + 1, 0.0
         cycle, ready = at or (cycle, start + delay)
@@ -79,6 +132,8 @@ class Placer:
             title,
             kind,
             delay,
+            phases,
+            carry,
         )
         self.ops.append(op)
         return op
@@ -100,3 +155,12 @@ class Placer:
         count = self._names.get((layer, name), 0)
         self._names[layer, name] = count + 1
         return f"{name}_{count}" if count else name
+
+
+def _stands(op: Op, phases: int) -> tuple[int, float]:
+    """Return when an operand may be read by an operation of several phases, or of one.
+
+    An operand that holds still for several phases is read from its register in all of them.
+    """
+    holds = op.phases < phases and op.kind not in ("constant", "input", "state")
+    return (op.cycle + 1, 0.0) if holds else (op.cycle, op.ready)

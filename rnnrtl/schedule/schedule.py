@@ -11,7 +11,8 @@ from rnnrtl.schedule.delays import delays_of
 from rnnrtl.schedule.expand import Expansion
 from rnnrtl.schedule.operations import Op
 
-_FAR = 1000  # a start so late that nothing ahead of a loop can delay it
+_SPARES = (1, 0)  # adders in series that may buy fewer adders, where a loop has time for them
+_FAR = 1000  # more cycles than what is between two loops takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Schedule:
 
     @property
     def multipliers(self) -> int:
-        """Products computed in hardware, each by a multiplier of its own."""
+        """Multipliers in hardware."""
         return sum(op.kind == "product" for op in self.ops)
 
     @property
@@ -135,6 +136,7 @@ def make_schedule(
     steps: int | None = None,
     steps_per_beat: int = 1,
     strategy: Callable[[str], str] = lambda layer: "dsp",
+    balanced: bool = True,
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
@@ -142,7 +144,8 @@ def make_schedule(
     sequences follow each other at every edge, as many sequences as the loop has stages; one
     stage more than in "static" is the memory that keeps their states apart. In mode "unrolled"
     the graph is that of a whole sequence. `strategy` says for each layer how its products by
-    constants are made.
+    constants are made. Where `balanced`, sums that wait for no state take as many cycles as a
+    step does, on less hardware (in mode "static": else all hardware works in every cycle).
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
@@ -150,16 +153,27 @@ def make_schedule(
     delays, ordered = delays_of(target), plan(graph)
     starts: dict[str, int] = {}
 
-    def expanded(**more: int) -> Expansion:
-        return Expansion(graph, ordered, delays, 1000 / clock_mhz, {**starts, **more}, strategy)
+    def expanded(at: Mapping[str, int], spare: int, phases: int = 1) -> Expansion:
+        return Expansion(graph, ordered, delays, 1000 / clock_mhz, at, strategy, phases, spare)
 
+    # Each layer so far behind the one before it that nothing ahead of its loop is late.
+    waiting = {r.layer: _FAR * n for n, r in enumerate(graph.loops, start=1)}
+    loops = {}
+    for spare in _SPARES:
+        at_leisure = expanded(waiting, spare)
+        loops[spare] = {r.layer: _interval(at_leisure, r) for r in graph.loops}
+    spare = min(_SPARES, key=lambda s: max(loops[s].values(), default=0))
+    shortest = loops[spare]
+    phases = max(shortest.values(), default=1) if balanced and mode == "static" else 1
     for recurrence in graph.loops:
-        shortest = _interval(expanded(**{recurrence.layer: _FAR}), recurrence)
-        start = 0
-        while _interval(expanded(**{recurrence.layer: start}), recurrence) > shortest:
+        layer, start = recurrence.layer, 0
+        while (
+            _interval(expanded({**starts, layer: start}, spare, phases), recurrence)
+            > shortest[layer]
+        ):
             start += 1
-        starts[recurrence.layer] = start
-    expansion = expanded()
+        starts[layer] = start
+    expansion = expanded(starts, spare, phases)
     expansion.finish()
     if mode == "unrolled":
         expansion.postpone()

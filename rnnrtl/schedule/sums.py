@@ -1,16 +1,22 @@
 """Sums of products by constants: as multipliers and adder trees, or as shared shifts and adds."""
 
-import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from rnnrtl.fixedpoint.arithmetic import shift_left, shift_right
 from rnnrtl.schedule import adder_graph
-from rnnrtl.schedule.operations import Op, range_width
+from rnnrtl.schedule.folding import SPARE, fold_digits, fold_rows
+from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
+from rnnrtl.schedule.shared import shared_graph
+from rnnrtl.schedule.trees import Term, separate_trees
+
+FOLD_FROM = 100
+"""Products from which on sums are worth the cycles that sharing their hardware takes."""
+
+FOLDED_AHEAD = 2
+"""Cycles that what joins a loop takes at most: each delays a sequence's first step by one, the
+second halves the hardware, and the following ones save less and less.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +38,6 @@ class Linear:
         return Linear({o: w * factor for o, w in self.terms.items()}, self.constant * factor)
 
 
-@dataclass(frozen=True, eq=False)
-class _Term:
-    """+-(op << shift) in a sum."""
-
-    op: Op
-    shift: int
-    negative: bool
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        low, high = self.op.lowest << self.shift, self.op.highest << self.shift
-        return (-high, -low) if self.negative else (low, high)
-
-
 def place_sums(
     placer: Placer,
     totals: Sequence[Linear],
@@ -54,60 +46,97 @@ def place_sums(
     bounds: Sequence[tuple[int, int]],
     *,
     strategy: str,
+    phases: int = 1,
+    spare: int = 0,
 ) -> list[Op]:
     """Place sums of products.
 
     What does not depend on the layer's own state is summed apart, ahead of the loop, and joins
     where it is needed. With strategy "dsp" every product has a multiplier, and an adder tree
     joins what is early first; with "shift_add" all sums share one graph of shifts and adds.
+    What waits for no state may take as many cycles as `phases`. `spare` is how many adders in
+    series the state's own sums may take beyond the fewest, with which they share more.
     """
-    solve = _shared_graph if strategy == "shift_add" else _separate_trees
     inside = [{op: w for op, w in t.terms.items() if layer in op.loops} for t in totals]
     outside = [{op: w for op, w in t.terms.items() if layer not in op.loops} for t in totals]
-    depth = 0 if any(inside) else 1
-    ahead: list[_Term | None] = [None] * len(totals)
+    joins = any(inside)
     late = [n for n, rest in enumerate(outside) if rest]
-    placed = solve(
+    placed = _ahead(
         placer,
         [outside[n] for n in late],
-        [_constant(placer, totals[n], names[n], layer) for n in late],
+        [totals[n].constant for n in late],
         [f"{names[n]}_ahead" if inside[n] else names[n] for n in late],
         layer,
-        depth,
+        strategy,
+        min(phases, FOLDED_AHEAD) if joins else phases,
     )
+    ahead = [
+        _constant(placer, total, name, layer) for total, name in zip(totals, names, strict=True)
+    ]
     for n, op in zip(late, placed, strict=True):
-        ahead[n] = _Term(op, 0, negative=False)
-    for n, total in enumerate(totals):
-        if not outside[n]:
-            ahead[n] = _constant(placer, total, names[n], layer)
+        ahead[n] = Term(op, 0, negative=False)
     early = [n for n, rest in enumerate(inside) if rest]
-    results: dict[int, Op] = dict(
-        zip(
-            early,
-            solve(
-                placer,
-                [inside[n] for n in early],
-                [ahead[n] for n in early],
-                [names[n] for n in early],
-                layer,
-                depth,
-            ),
-            strict=True,
-        )
+    sums = _solved(
+        placer,
+        [inside[n] for n in early],
+        [ahead[n] for n in early],
+        [names[n] for n in early],
+        layer,
+        strategy,
+        spare,
     )
-    for n, term in enumerate(ahead):
-        if n not in results:
-            results[n] = term.op if term is not None else placer.constant(names[n], layer, 0)
+    results = dict(zip(early, sums, strict=True))
+    results = dict(zip(late, placed, strict=True)) | results
+    for n, total in enumerate(totals):
+        results.setdefault(n, placer.constant(names[n], layer, total.constant))
     return [
         _narrowed(placer, results[n], name, layer, bound)
         for n, (name, bound) in enumerate(zip(names, bounds, strict=True))
     ]
 
 
-def _constant(placer: Placer, total: Linear, name: str, layer: str) -> _Term | None:
+def _ahead(
+    placer: Placer,
+    rows: Sequence[dict[Op, int]],
+    constants: Sequence[int],
+    names: Sequence[str],
+    layer: str,
+    strategy: str,
+    phases: int,
+) -> list[Op]:
+    """Return sums with constants that wait for no state, in as many cycles as `phases` at most."""
+    weights = [abs(weight) for row in rows for weight in row.values()]
+    if phases > 1 and len(weights) >= FOLD_FROM:
+        if strategy == "shift_add" and max(weights) < adder_graph.MAX_WEIGHT:
+            return fold_digits(placer, rows, constants, names, layer, phases)
+        if len(rows) > 1:
+            return fold_rows(placer, rows, constants, names, layer, min(phases, len(rows)))
+    extras = [
+        Term.constant(placer, name, layer, constant) if constant else None
+        for name, constant in zip(names, constants, strict=True)
+    ]
+    return _solved(placer, rows, extras, names, layer, strategy, SPARE)
+
+
+def _solved(
+    placer: Placer,
+    rows: Sequence[dict[Op, int]],
+    extras: Sequence[Term | None],
+    names: Sequence[str],
+    layer: str,
+    strategy: str,
+    spare: int,
+) -> list[Op]:
+    """Return sums with extra terms, all at once."""
+    if strategy == "shift_add":
+        return shared_graph(placer, rows, extras, names, layer, spare)
+    return separate_trees(placer, rows, extras, names, layer)
+
+
+def _constant(placer: Placer, total: Linear, name: str, layer: str) -> Term | None:
     if not total.constant:
         return None
-    return _Term(placer.constant(name, layer, total.constant), 0, negative=False)
+    return Term.constant(placer, name, layer, total.constant)
 
 
 def _narrowed(placer: Placer, op: Op, name: str, layer: str, bounds: tuple[int, int]) -> Op:
@@ -116,215 +145,3 @@ def _narrowed(placer: Placer, op: Op, name: str, layer: str, bounds: tuple[int, 
     if (low, high) == (op.lowest, op.highest):
         return op
     return placer.add(f"{name}_proved", layer, (low, high), (op,), lambda v: v, 0.0, kind="wire")
-
-
-def _separate_trees(
-    placer: Placer,
-    rows: Sequence[dict[Op, int]],
-    extras: Sequence[_Term | None],
-    names: Sequence[str],
-    layer: str,
-    depth: int,
-) -> list[Op]:
-    """Return each row's sum and extra term by multipliers and an adder tree."""
-    return [
-        _tree(placer, _terms(placer, row, name, layer) + ([extra] if extra else []), name, layer)
-        for row, extra, name in zip(rows, extras, names, strict=True)
-    ]
-
-
-def _shared_graph(
-    placer: Placer,
-    rows: Sequence[dict[Op, int]],
-    extras: Sequence[_Term | None],
-    names: Sequence[str],
-    layer: str,
-    depth: int,
-) -> list[Op]:
-    """Return each row's sum and extra term by adders that the rows share."""
-    weights = [abs(w) for row in rows for w in row.values()]
-    plain = all(w & (w - 1) == 0 for w in weights)
-    if plain or max(weights) >= adder_graph.MAX_WEIGHT:  # nothing to share, or too much
-        return _separate_trees(placer, rows, extras, names, layer, depth)
-    operands = list(dict.fromkeys(op for row in rows for op in row))
-    sums: list[list[_Term]] = [[] for _ in rows]
-    for outputs, inputs in adder_graph.tiles(len(rows), len(operands)):
-        final = inputs.stop >= len(operands)
-        tile = [
-            [row.get(op, 0) for op in operands[inputs]]
-            for row in rows[outputs.start : outputs.stop]
-        ]
-        # The extra terms join in the last tile: an input each, for their own output only.
-        joining = [
-            (n, extra.op)
-            for n, extra in enumerate(extras[outputs.start : outputs.stop])
-            if final and extra is not None
-        ]
-        for n, terms in enumerate(tile):
-            terms += [int(n == m) for m, _ in joining]
-        ins = [*operands[inputs], *(op for _, op in joining)]
-        title = names[outputs.start].rsplit("_", 1)[0]
-        for n, term in enumerate(_run_graphs(placer, tile, ins, f"{title}_shared", layer, depth)):
-            sums[outputs.start + n].append(term)
-    return [_tree(placer, terms, name, layer) for terms, name in zip(sums, names, strict=True)]
-
-
-def _run_graphs(
-    placer: Placer, matrix: list[list[int]], inputs: list[Op], name: str, layer: str, depth: int
-) -> list[_Term]:
-    """Place the adders of a matrix's graphs; return a term for each output."""
-    unit = placer.delays.adder(16)
-    times = [op.cycle * placer.budget + op.ready for op in inputs]
-    graphs = adder_graph.solve(
-        np.array(matrix, dtype=np.int64).reshape(len(matrix), len(inputs)),
-        tuple((op.lowest, op.highest) for op in inputs),
-        tuple(min(round((t - min(times)) / unit), 16) for t in times),
-        depth,
-    )
-    # Values with their binary point: (operation, exponent, negative).
-    values = [_Term(op, 0, negative=False) for op in inputs]
-    for graph in graphs:
-        values = [
-            _Term(v.op, v.shift + shift, v.negative)
-            for v, shift in zip(values, graph.shifts, strict=True)
-        ]
-        for step in graph.steps:
-            left, right = values[step.left], values[step.right]
-            right = _Term(right.op, right.shift + step.shift, right.negative ^ step.subtract)
-            common = min(left.shift, right.shift)
-            op = _join(
-                placer,
-                _Term(left.op, left.shift - common, left.negative),
-                _Term(right.op, right.shift - common, right.negative),
-                name,
-                layer,
-            )
-            values.append(_Term(op, common, negative=False))
-        zero = _Term(placer.constant(name, layer, 0), 0, negative=False)
-        values = [
-            zero
-            if result.index < 0
-            else _Term(
-                values[result.index].op,
-                values[result.index].shift + result.shift,
-                values[result.index].negative ^ result.negative,
-            )
-            for result in graph.results
-        ]
-    return [_whole(placer, value, name, layer) for value in values]
-
-
-def _whole(placer: Placer, value: _Term, name: str, layer: str) -> _Term:
-    """Return a term without bits right of the binary point: those that there are, are zero."""
-    if value.shift >= 0:
-        return value
-    bits = -value.shift
-    bounds = (value.op.lowest >> bits, value.op.highest >> bits)
-    op = placer.add(
-        f"{name}_whole", layer, bounds, (value.op,), lambda v: shift_right(v, bits), 0.0,
-        kind="wire",
-    )  # fmt: skip
-    return _Term(op, 0, value.negative)
-
-
-def _terms(placer: Placer, weights: dict[Op, int], name: str, layer: str) -> list[_Term]:
-    """Return one term for each weight; a power of two is a shift, all else a product."""
-    terms = []
-    for op, weight in weights.items():
-        odd = abs(weight)
-        shift = (odd & -odd).bit_length() - 1
-        odd >>= shift
-        negative = weight < 0
-        if odd != 1:
-            factor = -odd if negative else odd
-            corners = (op.lowest * factor, op.highest * factor)
-            op = placer.add(
-                f"{name}_from_{op.name}",
-                layer,
-                (min(corners), max(corners)),
-                (op,),
-                _times(factor),
-                placer.delays.product(op.width, factor.bit_length() + 1),
-                kind="product",
-            )
-            negative = False
-        terms.append(_Term(op, shift, negative))
-    return terms
-
-
-def _times(factor: int) -> Callable[[Any], Any]:
-    return lambda v: v * factor
-
-
-def _tree(placer: Placer, terms: Iterable[_Term], name: str, layer: str) -> Op:
-    """Place two-input adders until one term is left, joining the two earliest each time."""
-    queue: list[tuple[tuple[int, float], int, _Term]] = []
-    count = 0
-
-    def push(term: _Term) -> None:
-        nonlocal count
-        heapq.heappush(queue, ((term.op.cycle, term.op.ready), count, term))
-        count += 1
-
-    for term in terms:
-        push(term)
-    if not queue:
-        push(_Term(placer.constant(name, layer, 0), 0, negative=False))
-    while len(queue) > 1:
-        a, b = heapq.heappop(queue)[2], heapq.heappop(queue)[2]
-        title = f"{name}_part" if queue else name
-        push(_Term(_join(placer, a, b, title, layer), 0, negative=False))
-    last = queue[0][2]
-    if not last.shift and not last.negative:
-        return last.op
-    zero = _Term(placer.constant(name, layer, 0), 0, negative=False)
-    return _join(placer, zero, last, name, layer)
-
-
-def _in_dsp(placer: Placer, a: _Term, b: _Term, delay: float) -> tuple[int, float] | None:
-    """Return when a sum stands if the adder behind a multiplier makes it, where that is sooner."""
-    alu, block = placer.delays.alu, placer.delays.multiplier
-    if alu is None or a.negative:
-        return None
-    found = None
-    for product, other in ((a, b), (b, a)):
-        if product.op.kind != "product" or product.op.delay > block or product.shift:
-            continue
-        since = other.op.ready if other.op.cycle == product.op.cycle else 0.0
-        ready = max(product.op.ready, since + alu)
-        if other.op.cycle > product.op.cycle or ready > placer.budget + 1e-9:
-            continue
-        cycle, start = max((a.op.cycle, a.op.ready), (b.op.cycle, b.op.ready))
-        if start + delay > placer.budget + 1e-9:
-            cycle, start = cycle + 1, 0.0
-        if (product.op.cycle, ready) < (cycle, start + delay):
-            found = min(found or (cycle, ready), (product.op.cycle, ready))
-    return found
-
-
-def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
-    """Place one adder or subtractor."""
-    if a.negative and not b.negative:
-        a, b = b, a
-    low, high = (x + y for x, y in zip(a.bounds, b.bounds, strict=True))
-
-    def compute(x: Any, y: Any) -> Any:
-        x, y = shift_left(x, a.shift), shift_left(y, b.shift)
-        if a.negative:
-            return -x - y
-        return x - y if b.negative else x + y
-
-    # Bits below the larger shift of the two pass by the carry chain.
-    width = range_width(low, high) - max(a.shift, b.shift)
-    delay = placer.delays.adder(max(width, 1)) * (2 if a.negative else 1)
-    at = _in_dsp(placer, a, b, delay)
-    return placer.add(
-        name,
-        layer,
-        (low, high),
-        (a.op, b.op),
-        compute,
-        delay,
-        kind="adder" if at is None else "DSP adder",
-        at=at,
-    )
