@@ -1,19 +1,14 @@
 """The operations of a schedule as signals."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory
 
 from rnnrtl.hardware.beats import Beats
-from rnnrtl.hardware.registers import Registers, shape_of
+from rnnrtl.hardware.registers import Registers, extended, shape_of
+from rnnrtl.hardware.roms import Roms
 from rnnrtl.hardware.states import HeldState, SlotState
 from rnnrtl.hardware.stream import StreamFormat
-from rnnrtl.lut.table import Rom
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.schedule import Schedule
-
-# Read by all lanes in the cycle of the address, which no RAM block can do: without the attribute
-# Yosys looks for one, and fails.
-_IN_LOGIC = {"rom_style": "logic"}
 
 
 class Datapath:
@@ -31,7 +26,7 @@ class Datapath:
         self._registers = Registers(schedule.beat_interval, self._module, beats.valid)
         self._values: dict[Op, Value] = {}
         self._since: dict[Op, int] = {}
-        self._memories: dict[tuple[str, str, Rom], memory.Memory] = {}
+        self._roms = Roms(self._module)
 
     def build(self, result: Signal, stream: StreamFormat) -> None:
         """Drive `result` with the packed output in the schedule's result cycle."""
@@ -53,7 +48,7 @@ class Datapath:
             kept.connect(self._module(state.state[0].layer), self._beats, self._at)
         cycle = self._schedule.result_cycle
         lanes = [self._at(op, cycle) for op in self._schedule.output]
-        self._m.d.comb += result.eq(Cat(_extended(lane, stream.lane_bits) for lane in lanes))
+        self._m.d.comb += result.eq(Cat(extended(lane, stream.lane_bits) for lane in lanes))
         self._registers.connect()
 
     def _module(self, layer: str) -> Module:
@@ -75,18 +70,29 @@ class Datapath:
                 m, op, signal, [self._at(o, op.cycle + k) for k, o in enumerate(op.operands)]
             )
             return
+        if op.rom is not None:
+            m.d.comb += signal.eq(self._read(op))
+            return
         operands = [self._operand(op, operand) for operand in op.operands]
         if op.carry is not None:
             carried = Signal(shape_of(op), name=f"{op.name}_carried")
             kept = self._registers.stream(op, signal, 1)
             m.d.comb += carried.eq(Mux(self._beats.valid(op.cycle), operands[-1], op.carry(kept)))
             operands[-1] = carried
-        if op.rom is not None:
-            value = self._read(op, op.rom, operands[0])
-        else:
-            assert op.compute is not None
-            value = op.compute(*operands)
+        assert op.compute is not None
+        value = op.compute(*operands)
         m.d.comb += signal.eq(value)
+
+    def _read(self, op: Op) -> Value:
+        """Return what a table gives."""
+        if not op.block:
+            return self._roms.read(op, self._operand(op, op.operands[0]), Const(1))
+        # The RAM's own output register holds the value until the next beat.
+        interval = self._schedule.beat_interval
+        self._since[op] = op.cycle + interval - 1
+        before = op.cycle - 1
+        enable = self._beats.valid(before) if interval > 1 else Const(1)
+        return self._roms.read(op, self._at(op.operands[0], before), enable)
 
     def _operand(self, op: Op, operand: Op) -> Value:
         """Return what an operation reads of an operand, in all its phases."""
@@ -110,32 +116,3 @@ class Datapath:
                     m.d.comb += signal.eq(value)
             with m.Default():
                 m.d.comb += signal.eq(values[-1])
-
-    def _read(self, op: Op, rom: Rom, m: Value) -> Value:
-        """Return the output of one read port of the ROM that all lanes of a table share."""
-        if len(rom.codes) == 1:  # a memory would have an address of no bits
-            return Const(rom.codes[0], shape_of(op))
-        if rom.signed_bits:
-            m = _extended(m, rom.signed_bits)
-        key = (op.layer, op.title, rom)
-        if key not in self._memories:
-            shape = shape_of(Op("", "", min(rom.codes), max(rom.codes), (), None, 0, 0.0))
-            self._memories[key] = table = memory.Memory(
-                shape=shape, depth=len(rom.codes), init=rom.codes, attrs=_IN_LOGIC
-            )
-            names = self._module(op.layer).submodules
-            title = f"{op.title}_table"
-            taken = sum(k[:2] == key[:2] for k in self._memories) - 1
-            names[f"{title}_{taken}" if taken else title] = table
-        port = self._memories[key].read_port(domain="comb")
-        bits = Cat(m[rom.dropped : rom.dropped + rom.low], m[rom.dropped + rom.low + rom.skipped :])
-        self._module(op.layer).d.comb += port.addr.eq(bits)
-        data: Value = port.data
-        return data
-
-
-def _extended(code: Value, bits: int) -> Value:
-    """Return a code extended to `bits`, by its sign where it has one."""
-    missing = bits - len(code)
-    sign = code[-1] if code.shape().signed else Const(0, 1)
-    return Cat(code, sign.replicate(missing))

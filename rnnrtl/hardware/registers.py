@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 
-from amaranth.hdl import Const, Module, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 
 from rnnrtl.schedule.operations import Op
 
@@ -11,6 +11,13 @@ from rnnrtl.schedule.operations import Op
 def shape_of(op: Op) -> Shape:
     """Return the tightest shape of an operation's value."""
     return signed(op.width) if op.lowest < 0 else unsigned(op.width)
+
+
+def extended(code: Value, bits: int) -> Value:
+    """Return a code extended to `bits`, by its sign where it has one."""
+    missing = bits - len(code)
+    sign = code[-1] if code.shape().signed else Const(0, 1)
+    return Cat(code, sign.replicate(missing))
 
 
 class Registers:

@@ -30,6 +30,8 @@ class Delays:
     mux : one such multiplexer
     alu : adding to a product inside its DSP block, after the multiplier; None where the block has
         no adder or synthesis does not use it
+    block_ram : from the clock to the output of a block RAM without an output register, with
+        routing, beyond what `register` has of it
     source : where the numbers come from
     """
 
@@ -44,6 +46,7 @@ class Delays:
     rom_step: int
     mux: float
     alu: float | None
+    block_ram: float
     source: str
 
     def adder(self, width: int) -> float:
@@ -83,24 +86,24 @@ _DATA_SHEET = "estimate of the order of {}'s switching characteristics, with as 
 DELAYS: Mapping[str, Delays] = MappingProxyType(
     {
         "xcup": Delays(
-            "UltraScale+", 0.25, 0.45, 0.01, 3.0, (27, 18), 6, 9, 2, 0.07, 1.2,
+            "UltraScale+", 0.25, 0.45, 0.01, 3.0, (27, 18), 6, 9, 2, 0.07, 1.2, 1.3,
             _DATA_SHEET.format("DS923"),
         ),
         "xcu": Delays(
-            "UltraScale", 0.3, 0.6, 0.013, 3.6, (27, 18), 6, 9, 2, 0.1, 1.5,
+            "UltraScale", 0.3, 0.6, 0.013, 3.6, (27, 18), 6, 9, 2, 0.1, 1.5, 1.6,
             _DATA_SHEET.format("DS893"),
         ),
         "xc7": Delays(
-            "7 series", 0.5, 0.9, 0.03, 4.4, (25, 18), 6, 8, 2, 0.15, 1.8,
+            "7 series", 0.5, 0.9, 0.03, 4.4, (25, 18), 6, 8, 2, 0.15, 1.8, 2.2,
             _DATA_SHEET.format("DS182"),
         ),
         "ecp5": Delays(
-            "ECP5-6", 1.0, 1.4, 0.06, 6.0, (18, 18), 4, 4, 1, 0.0, None,
+            "ECP5-6", 1.0, 1.4, 0.06, 6.0, (18, 18), 4, 4, 1, 0.0, None, 6.0,
             "critical paths that nextpnr-ecp5 reports: 0.24 ns a LUT and 1.1 ns to the next one, "
             "3.9 ns a product and 2.5 ns around it",
         ),
         "ice40": Delays(
-            "iCE40 UP", 1.9, 2.8, 0.28, 13.0, (16, 16), 4, 4, 1, 0.0, None,
+            "iCE40 UP", 1.9, 2.8, 0.28, 13.0, (16, 16), 4, 4, 1, 0.0, None, 5.0,
             _DATA_SHEET.format("DS1056"),
         ),
     }

@@ -73,6 +73,10 @@ _SUFFIXES: Mapping[type[Node], str] = {
 """What the name of a step on the way to something named ends in."""
 
 
+BLOCK_FROM = 2048
+"""Bits from which on a table is better in block RAM, where there is time for that."""
+
+
 class Expansion:
     """The operations of a graph, every one in its cycle.
 
@@ -84,6 +88,7 @@ class Expansion:
     strategy : layer name -> how its products by constants are made, "dsp" or "shift_add"
     phases : cycles that sums which wait for no state may take
     spare : adders in series beyond the fewest that the sums of states may take
+    blocks : the tables to put into block RAM, (layer, name) as `tables_with_time` gives them
 
     Members
     -------
@@ -101,6 +106,7 @@ class Expansion:
         strategy: Callable[[str], str],
         phases: int = 1,
         spare: int = 0,
+        blocks: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         self.graph = graph
         self._placer = Placer(delays, period)
@@ -108,6 +114,7 @@ class Expansion:
         self._strategy = strategy
         self._phases = phases
         self._spare = spare
+        self._blocks = blocks
         self.lanes: dict[Node, tuple[Op, ...]] = {}
         self._forms: dict[Node, tuple[Linear, ...]] = {}
         self._users: dict[Node, list[Node]] = {}
@@ -117,6 +124,7 @@ class Expansion:
                 self._users.setdefault(arg, []).append(node)
         self._titles = _titles(nodes)
         self._recurrent = plan.recurrent
+        self._ends: list[Node] = []
         self._sums = [
             node
             for node in nodes
@@ -126,6 +134,7 @@ class Expansion:
         for item in plan.items:
             if isinstance(item, Recurrence) and item.loop.layer in starts:
                 for _, following in item.loop.states:
+                    self._ends.append(following)
                     self._materialise(following)
 
     @property
@@ -263,18 +272,36 @@ class Expansion:
         bounds = (node.lowest[lane], node.highest[lane])
         if _changes_nothing(node, operands):
             return operands[0]
+        block = rom is not None and (layer, self._titles[node]) in self._blocks
+        delays = self._placer.delays
+        delay = delays.block_ram if block else _delay(node, operands, bounds, delays)
         return self._placer.add(
             name,
             layer,
             bounds,
             operands,
             None if rom else node.arithmetic,
-            _delay(node, operands, bounds, self._placer.delays),
+            delay,
             kind=_KINDS[type(node)],
             last_only=isinstance(node, LastStep),
             rom=rom,
             title=node.title if isinstance(node, RomRead) else "",
+            block=block,
         )
+
+    def tables_with_time(self) -> list[tuple[str, str]]:
+        """Return the large tables of loops whose address could wait in a register."""
+        ends = {op for node in self._ends for op in self.lanes[node]}
+        latest = postponed(self.ops, ends, self._placer.budget, self._placer.delays.alu)
+        found = []
+        for node, lanes in self.lanes.items():
+            if not isinstance(node, RomRead) or node not in self._recurrent:
+                continue
+            bits = len(node.rom.codes) * lanes[0].width
+            waits = all(latest[op].cycle > op.operands[0].cycle for op in lanes)
+            if bits >= BLOCK_FROM and waits:
+                found.append((self.graph.layer_of[node], self._titles[node]))
+        return found
 
     def _linear(self, node: Node) -> tuple[Linear, ...]:
         """Return the lanes of a node as sums; sums that only one node uses join that node's."""

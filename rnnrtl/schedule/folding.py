@@ -14,12 +14,18 @@ from rnnrtl.fixedpoint.arithmetic import beside, low_bits, shift_right
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
-from rnnrtl.schedule.trees import Term, tree
+from rnnrtl.schedule.trees import MULTIPLIER, Term, tree
 
 SPARE = 2
 """Adders in series beyond the fewest possible: with more no more of them are shared."""
 
 Rows = Sequence[Mapping[Op, int]]
+
+
+def fold_cost(rows: Rows, phases: int) -> int:
+    """Return what `fold_rows` takes, in adders: a multiplier and an adder for every product."""
+    columns = len({op for row in rows for op in row})
+    return -(-len(rows) // phases) * columns * (1 + MULTIPLIER)
 
 
 def fold_rows(

@@ -31,6 +31,7 @@ class Op:
     loops : layers whose state it depends on
     last_only : matters only at a sequence's last step
     rom, title : for a ROM read, whose operand is the magnitude
+    block : whether the ROM is in block RAM, which takes its address at the edge before `cycle`
     kind : what it is, for reports: "input", "state", "product", "adder", ...
     delay : how long it takes, ns
     phases : cycles for which it is used
@@ -53,6 +54,7 @@ class Op:
     delay: float = 0.0
     phases: int = 1
     carry: Callable[[Any], Any] | None = None
+    block: bool = False
 
     def __repr__(self) -> str:
         # Not its operands, and theirs, and so on: that is a whole network.

@@ -48,6 +48,7 @@ class Placer:
         title: str = "",
         at: tuple[int, float] | None = None,
         carry: Callable[[Any], Any] | None = None,
+        block: bool = False,
     ) -> Op:
         """Place an operation in the first cycle that its operands and the clock allow.
 
@@ -55,11 +56,11 @@ class Placer:
         operands.
         """
         phases = max((op.phases for op in operands), default=1)
-        times = [_stands(op, phases) for op in operands]
+        times = [_stands(op, phases, block=block) for op in operands]
         return self._add(
             name, layer, bounds, operands, compute, delay, times,
             kind=kind, last_only=last_only, rom=rom, title=title, at=at, phases=phases,
-            carry=carry,
+            carry=carry, block=block,
         )  # fmt: skip
 
     def choice(self, name: str, layer: str, operands: tuple[Op, ...]) -> Op:
@@ -107,6 +108,7 @@ class Placer:
         at: tuple[int, float] | None = None,
         phases: int = 1,
         carry: Callable[[Any], Any] | None = None,
+        block: bool = False,
     ) -> Op:
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
@@ -134,6 +136,7 @@ class Placer:
             delay,
             phases,
             carry,
+            block,
         )
         self.ops.append(op)
         return op
@@ -157,10 +160,11 @@ class Placer:
         return f"{name}_{count}" if count else name
 
 
-def _stands(op: Op, phases: int) -> tuple[int, float]:
+def _stands(op: Op, phases: int, *, block: bool) -> tuple[int, float]:
     """Return when an operand may be read by an operation of several phases, or of one.
 
-    An operand that holds still for several phases is read from its register in all of them.
+    An operand that holds still for several phases is read from its register in all of them, and
+    block RAM reads its address from a register, which is its own.
     """
     holds = op.phases < phases and op.kind not in ("constant", "input", "state")
-    return (op.cycle + 1, 0.0) if holds else (op.cycle, op.ready)
+    return (op.cycle + 1, 0.0) if holds or block else (op.cycle, op.ready)

@@ -154,16 +154,25 @@ def make_schedule(
     starts: dict[str, int] = {}
 
     def expanded(at: Mapping[str, int], spare: int, phases: int = 1) -> Expansion:
-        return Expansion(graph, ordered, delays, 1000 / clock_mhz, at, strategy, phases, spare)
+        period = 1000 / clock_mhz
+        return Expansion(graph, ordered, delays, period, at, strategy, phases, spare, blocks)
 
     # Each layer so far behind the one before it that nothing ahead of its loop is late.
     waiting = {r.layer: _FAR * n for n, r in enumerate(graph.loops, start=1)}
+    blocks: frozenset[tuple[str, str]] = frozenset()
     loops = {}
     for spare in _SPARES:
         at_leisure = expanded(waiting, spare)
         loops[spare] = {r.layer: _interval(at_leisure, r) for r in graph.loops}
     spare = min(_SPARES, key=lambda s: max(loops[s].values(), default=0))
     shortest = loops[spare]
+    fewest: frozenset[tuple[str, str]] = blocks
+    for table in expanded(waiting, spare).tables_with_time():
+        blocks = fewest | {table}
+        with_blocks = expanded(waiting, spare)
+        if all(_interval(with_blocks, r) == shortest[r.layer] for r in graph.loops):
+            fewest = blocks
+    blocks = fewest
     phases = max(shortest.values(), default=1) if balanced and mode == "static" else 1
     for recurrence in graph.loops:
         layer, start = recurrence.layer, 0

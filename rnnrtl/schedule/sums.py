@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnrtl.schedule import adder_graph
-from rnnrtl.schedule.folding import SPARE, fold_digits, fold_rows
+from rnnrtl.schedule.folding import SPARE, fold_cost, fold_digits, fold_rows
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
-from rnnrtl.schedule.trees import Term, separate_trees
+from rnnrtl.schedule.trees import Term, cost, separate_trees
 
 FOLD_FROM = 100
 """Products from which on sums are worth the cycles that sharing their hardware takes."""
@@ -109,13 +109,16 @@ def _ahead(
     if phases > 1 and len(weights) >= FOLD_FROM:
         if strategy == "shift_add" and max(weights) < adder_graph.MAX_WEIGHT:
             return fold_digits(placer, rows, constants, names, layer, phases)
-        if len(rows) > 1:
-            return fold_rows(placer, rows, constants, names, layer, min(phases, len(rows)))
+        turns = min(phases, len(rows))
+        if fold_cost(rows, turns) < cost(rows):
+            return fold_rows(placer, rows, constants, names, layer, turns)
     extras = [
         Term.constant(placer, name, layer, constant) if constant else None
         for name, constant in zip(names, constants, strict=True)
     ]
-    return _solved(placer, rows, extras, names, layer, strategy, SPARE)
+    # A row by itself shares too little for the time that takes.
+    spare = SPARE if len(rows) > 1 else 0
+    return _solved(placer, rows, extras, names, layer, strategy, spare)
 
 
 def _solved(

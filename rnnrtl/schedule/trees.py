@@ -10,6 +10,9 @@ from rnnrtl.fixedpoint.arithmetic import shift_left
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.place import Placer
 
+MULTIPLIER = 2
+"""What a multiplier is worth, in adders: who asks for multipliers wants to spare LUTs."""
+
 IN_SERIES = 2
 """Adders in series that replace a multiplier: each takes some 19 LUTs, on devices that have more
 than a hundred for every multiplier, and less time. With three few more are spared.
@@ -50,6 +53,21 @@ def separate_trees(
         tree(placer, products.terms(row, name) + ([extra] if extra else []), name, layer)
         for row, extra, name in zip(rows, extras, names, strict=True)
     ]
+
+
+def cost(rows: Sequence[Mapping[Op, int]]) -> int:
+    """Return what `separate_trees` takes for some rows, in adders."""
+    multiples: dict[Op, set[int]] = defaultdict(set)
+    for row in rows:
+        for op, weight in row.items():
+            multiples[op].add(_odd(weight))
+    adders = sum(len(row) for row in rows)
+    multipliers = 0
+    for factors in multiples.values():
+        sums = _sums(factors)
+        adders += len(sums)
+        multipliers += len(factors - {1}) - len(sums)
+    return adders + MULTIPLIER * multipliers
 
 
 class _Products:
