@@ -40,6 +40,8 @@ def schedule_of(name: str, target: str, clock: float, **options: Any) -> Schedul
 def least_delay(op: Op, target: str) -> float:
     """Return what an operation takes at the least, from the family's numbers alone."""
     family = DELAYS[target]
+    if op.block:
+        return family.block_ram
     if op.rom is not None:
         address_bits = (len(op.rom.codes) - 1).bit_length()
         return family.logic * max(1, 1 + (address_bits - family.rom_inputs + 1) // 2)

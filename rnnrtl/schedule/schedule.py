@@ -167,7 +167,7 @@ def make_schedule(
     spare = min(_SPARES, key=lambda s: max(loops[s].values(), default=0))
     shortest = loops[spare]
     fewest: frozenset[tuple[str, str]] = blocks
-    for table in expanded(waiting, spare).tables_with_time():
+    for table in expanded(waiting, spare).tables_with_time() if graph.loops else ():
         blocks = fewest | {table}
         with_blocks = expanded(waiting, spare)
         if all(_interval(with_blocks, r) == shortest[r.layer] for r in graph.loops):
