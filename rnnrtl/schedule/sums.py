@@ -1,8 +1,9 @@
 """Sums of products by constants: as multipliers and adder trees, or as shared shifts and adds."""
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,12 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """+-(op << shift) in a sum."""
+    """+-(op << shift) in a sum, where so many read op."""
 
     op: Op
     shift: int
     negative: bool
+    readers: int = 1
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -127,8 +129,14 @@ def _separate_trees(
     depth: int,
 ) -> list[Op]:
     """Return each row's sum and extra term by multipliers and an adder tree."""
+    readers = Counter(op for row in rows for op in row)
     return [
-        _tree(placer, _terms(placer, row, name, layer) + ([extra] if extra else []), name, layer)
+        _tree(
+            placer,
+            _terms(placer, row, name, layer, readers) + ([extra] if extra else []),
+            name,
+            layer,
+        )
         for row, extra, name in zip(rows, extras, names, strict=True)
     ]
 
@@ -184,22 +192,25 @@ def _run_graphs(
     # Values with their binary point: (operation, exponent, negative).
     values = [_Term(op, 0, negative=False) for op in inputs]
     for graph in graphs:
+        readers = graph.readers
         values = [
-            _Term(v.op, v.shift + shift, v.negative)
-            for v, shift in zip(values, graph.shifts, strict=True)
+            _Term(v.op, v.shift + shift, v.negative, readers[n])
+            for n, (v, shift) in enumerate(zip(values, graph.shifts, strict=True))
         ]
         for step in graph.steps:
             left, right = values[step.left], values[step.right]
-            right = _Term(right.op, right.shift + step.shift, right.negative ^ step.subtract)
+            right = replace(
+                right, shift=right.shift + step.shift, negative=right.negative ^ step.subtract
+            )
             common = min(left.shift, right.shift)
             op = _join(
                 placer,
-                _Term(left.op, left.shift - common, left.negative),
-                _Term(right.op, right.shift - common, right.negative),
+                replace(left, shift=left.shift - common),
+                replace(right, shift=right.shift - common),
                 name,
                 layer,
             )
-            values.append(_Term(op, common, negative=False))
+            values.append(_Term(op, common, negative=False, readers=readers[len(values)]))
         zero = _Term(placer.constant(name, layer, 0), 0, negative=False)
         values = [
             zero
@@ -227,14 +238,16 @@ def _whole(placer: Placer, value: _Term, name: str, layer: str) -> _Term:
     return _Term(op, 0, value.negative)
 
 
-def _terms(placer: Placer, weights: dict[Op, int], name: str, layer: str) -> list[_Term]:
+def _terms(
+    placer: Placer, weights: dict[Op, int], name: str, layer: str, readers: Mapping[Op, int]
+) -> list[_Term]:
     """Return one term for each weight; a power of two is a shift, all else a product."""
     terms = []
     for op, weight in weights.items():
         odd = abs(weight)
         shift = (odd & -odd).bit_length() - 1
         odd >>= shift
-        negative = weight < 0
+        negative, shared = weight < 0, readers[op]
         if odd != 1:
             factor = -odd if negative else odd
             corners = (op.lowest * factor, op.highest * factor)
@@ -244,11 +257,12 @@ def _terms(placer: Placer, weights: dict[Op, int], name: str, layer: str) -> lis
                 (min(corners), max(corners)),
                 (op,),
                 _times(factor),
-                placer.delays.product(op.width, factor.bit_length() + 1),
+                placer.delays.product(op.width, factor.bit_length() + 1)
+                + placer.delays.net(shared),
                 kind="product",
             )
-            negative = False
-        terms.append(_Term(op, shift, negative))
+            negative, shared = False, 1
+        terms.append(_Term(op, shift, negative, shared))
     return terms
 
 
@@ -317,6 +331,7 @@ def _join(placer: Placer, a: _Term, b: _Term, name: str, layer: str) -> Op:
     # Bits below the larger shift of the two pass by the carry chain.
     width = range_width(low, high) - max(a.shift, b.shift)
     delay = placer.delays.adder(max(width, 1)) * (2 if a.negative else 1)
+    delay += placer.delays.net(max(a.readers, b.readers))
     at = _in_dsp(placer, a, b, delay)
     return placer.add(
         name,
