@@ -136,6 +136,7 @@ def route(row: Row, file: Path, device: str) -> dict[str, Any]:
         "met": found.met,
         "latency_ns": round(1000 * design_of(row).schedule.latency_cycles / found.fmax_mhz),
         "critical_ns": {kind: round(delay, 1) for kind, delay in found.critical_ns.items()},
+        "critical_ends": found.critical_ends,
         "utilisation": {name: used for name, (used, _) in found.utilisation.items()},
         "seconds": round(found.seconds, 1),
     }

@@ -36,6 +36,7 @@ class Routing:
     utilisation : resource -> (used, available)
     critical_ns : the slowest path between registers: what it is made of ("clk-to-q", "logic",
         "routing", "setup") -> ns
+    critical_ends : the cells that it starts and ends at
     seconds : wall-clock time
     """
 
@@ -44,6 +45,7 @@ class Routing:
     clock_mhz: float
     utilisation: Mapping[str, tuple[int, int]]
     critical_ns: Mapping[str, float]
+    critical_ends: tuple[str, str]
     seconds: float = field(compare=False)
 
     @property
@@ -96,19 +98,21 @@ def place_and_route(
                 if count["used"]
             }
         ),
-        MappingProxyType(_parts(report["critical_paths"])),
+        *_slowest(report["critical_paths"]),
         time.perf_counter() - start,
     )
 
 
-def _parts(paths: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the slowest register-to-register path as the sum of each kind of its delays."""
-    slowest: dict[str, float] = {}
-    for path in paths:
-        if path["from"] != path["to"] or not path["from"].startswith("posedge"):
-            continue  # pins are not constrained
-        parts: dict[str, float] = {}
-        for part in path["path"]:
-            parts[part["type"]] = parts.get(part["type"], 0.0) + part["delay"]
-        slowest = max(slowest, parts, key=lambda found: sum(found.values()))
-    return {kind: round(delay, 3) for kind, delay in slowest.items()}
+def _slowest(paths: list[dict[str, Any]]) -> tuple[Mapping[str, float], tuple[str, str]]:
+    """Return the parts and the ends of the slowest path between registers; pins are left out."""
+    inside = [
+        path["path"]
+        for path in paths
+        if path["from"] == path["to"] and path["from"].startswith("posedge")
+    ]
+    slowest = max(inside, key=lambda path: sum(part["delay"] for part in path))
+    parts: dict[str, float] = {}
+    for part in slowest:
+        parts[part["type"]] = parts.get(part["type"], 0.0) + part["delay"]
+    ends = (slowest[0]["from"]["cell"], slowest[-1]["to"]["cell"])
+    return MappingProxyType({kind: round(delay, 3) for kind, delay in parts.items()}), ends
