@@ -7,8 +7,9 @@ READY := $(VENV)/ready
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
+ROUTE_ARGS ?= --only units4 --only units8
 
-.PHONY: help demo test lint format benchmark setup clean
+.PHONY: help demo test lint format benchmark route setup clean
 
 help:
 	@echo "make demo       trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
@@ -16,6 +17,7 @@ help:
 	@echo "make lint       style and types"
 	@echo "make format     put the sources into the style that lint asks for"
 	@echo "make benchmark  what is missing in benchmarks/ (BENCHMARK_ARGS='--only top --synth xcup')"
+	@echo "make route      place and route the small benchmark networks for ECP5; hours (ROUTE_ARGS='--only units4')"
 	@echo "make setup      only install what the others need"
 	@echo "make clean      remove .venv and everything that was built here"
 
@@ -36,6 +38,10 @@ format: $(READY)
 
 benchmark: $(READY)
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
+
+route: $(READY)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[route]'
+	$(VENV)/bin/python -m benchmarks --route $(ROUTE_ARGS)
 
 setup: $(READY)
 

@@ -6,15 +6,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.networks import SHAPES
 from benchmarks.publish import publish
-from benchmarks.rows import rows
+from benchmarks.rows import ROUTED_ON, rows
 from benchmarks.runner import Results, measure, source, stages
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 OnlyOption = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads Optional
-    typer.Option("--only", help="network: top, flavour, quickdraw; may be repeated"),
+    typer.Option("--only", help=f"network: {', '.join(SHAPES)}; may be repeated"),
 ]
 RowsOption = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -35,6 +36,9 @@ def main(
         bool, typer.Option("--simulate", help="compare every bit in Verilator, with stalls")
     ] = False,
     synth: SynthOption = None,
+    route: Annotated[
+        bool, typer.Option("--route", help=f"place and route the ecp5 rows on {ROUTED_ON}; minutes")
+    ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="run anew what other sources of rnnrtl found")
     ] = False,
@@ -43,15 +47,17 @@ def main(
 ) -> None:
     """Measure what is missing, then write results.json and results.md.
 
-    Without --verilog, --simulate or --synth only schedules are made. Everything found is kept
-    in results.json at once, so that a run that was stopped goes on where it was.
+    Without --verilog, --simulate, --synth or --route only schedules are made. Everything found is
+    kept in results.json at once, so that a run that was stopped goes on where it was.
     """
     asked = ["verilog"] * verilog + ["simulate"] * simulate
     asked += [f"synth {target}" for target in synth or []]
+    asked += [f"route {ROUTED_ON}"] * route
     chosen = [
         row
         for row in rows()
         if (not only or row.network in only)
+        and (not route or row.target == "ecp5")
         and (not select or any(text in row.key for text in select))
     ]
     if not chosen:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.rows import ROUTED_ON, ROUTED_TOP_MHZ
+
 Rows = Mapping[str, Mapping[str, Any]]
 Figure = Callable[[Rows], float | None]
 
@@ -99,6 +101,9 @@ def aims() -> Iterator[Aim]:
     yield Aim(name, "LUT", 30_000, _of(row, "synth xcup", "lut"))
     products = _less(_of(row, "synth xcup", "dsp"), _ELEMENTWISE["gru"])
     yield Aim(name, "DSP in the matrix products", 0, products)
+    row = f"top/gru/fixed<10,4>/static/shift_add/ecp5@{ROUTED_TOP_MHZ:g}"
+    name = f"top GRU, fixed<10,4>, static, shift_add, routed on {ROUTED_ON}"
+    yield Aim(name, "latency, ns", 1000, _of(row, f"route {ROUTED_ON}", "latency_ns"))
     row = "top/gru/fixed<10,4>/unrolled/shift_add/xcup@200"
     name = "top GRU, fixed<10,4>, unrolled"
     yield Aim(name, "II", 1, _of(row, "schedule", "initiation_interval"))

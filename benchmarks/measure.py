@@ -125,6 +125,23 @@ def synth(row: Row, file: Path, target: str) -> dict[str, Any]:
     }
 
 
+def route(row: Row, file: Path, device: str) -> dict[str, Any]:
+    """Place and route: the clock reached, and what the slowest path is made of."""
+    from rnnrtl.synthesis import place_and_route
+
+    text = file.read_text(encoding="utf-8")
+    found = place_and_route(text, f"{row.network}_{row.cell}", device, clock_mhz=row.clock_mhz)
+    return {
+        "fmax_mhz": round(found.fmax_mhz, 1),
+        "met": found.met,
+        "latency_ns": round(1000 * design_of(row).schedule.latency_cycles / found.fmax_mhz),
+        "critical_ns": {kind: round(delay, 1) for kind, delay in found.critical_ns.items()},
+        "critical_ends": found.critical_ends,
+        "utilisation": {name: used for name, (used, _) in found.utilisation.items()},
+        "seconds": round(found.seconds, 1),
+    }
+
+
 def main() -> None:
     """Do what standard input asks for."""
     asked = json.load(sys.stdin)
@@ -139,7 +156,8 @@ def main() -> None:
             case "simulate":
                 found = simulate(row, file)
             case stage:
-                found = synth(row, file, stage.partition(" ")[2])
+                tool, _, on = stage.partition(" ")
+                found = (route if tool == "route" else synth)(row, file, on)
     except RnnrtlError as error:
         found = {"failed": str(error)}
     except MemoryError:

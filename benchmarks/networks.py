@@ -1,7 +1,9 @@
 """The benchmark networks of "Ultra-low latency recurrent neural network inference on FPGAs for
 physics applications with hls4ml", arXiv 2207.00559, and the formats that they are made in.
 
-The top taggers are trained (`rnnrtl.demo`). The weights of the other two are seeded random numbers
+Two small networks more are for placing and routing, which takes minutes there.
+
+The top taggers are trained (`rnnrtl.demo`). The weights of the others are seeded random numbers
 of the scale that training starts from: their figures of speed and size are like those of trained
 ones, and their outputs mean nothing. Their last layer is linear where the paper has a softmax,
 which rnnrtl does not make.
@@ -35,16 +37,20 @@ class Shape:
     steps: int
     features: int
     units: int
-    dense: tuple[tuple[int, str], ...]
+    dense: tuple[tuple[int, str], ...] = ()
 
 
 SHAPES: Mapping[str, Shape] = {
     "top": Shape("top tagging", 20, 6, 20, ((64, "relu"), (1, "sigmoid"))),
     "flavour": Shape("flavour tagging", 15, 6, 120, ((50, "relu"), (10, "relu"), (3, "linear"))),
     "quickdraw": Shape("QuickDraw", 100, 3, 128, ((256, "relu"), (128, "relu"), (5, "linear"))),
+    "units4": Shape("four units", 20, 3, 4),
+    "units8": Shape("eight units", 20, 6, 8),
 }
 CELLS = ("gru", "lstm")
 FORMATS = ("fixed<16,6>", "fixed<10,4>", "w8a12")
+ROUTED = {"units4": "fixed<10,4>", "units8": "fixed<12,4>"}
+"""Networks whose rows are all routed -> their format."""
 
 
 def network(name: str, cell: str) -> Network:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.aims import aims
 from benchmarks.networks import SHAPES
-from benchmarks.rows import Row, rows
+from benchmarks.rows import ROUTED_ON, Row, rows
 from benchmarks.runner import ROOT, Results, machine, source
 from rnnrtl.report import table
 
@@ -14,7 +14,8 @@ PUBLISHED = ROOT / "benchmarks" / "published.json"
 _HEADINGS = (
     "cell", "format", "mode", "strategy", "model, MHz", "cycles a step", "latency", "II", "tail",
     "products", "AUC ratio", "DSP", "LUT", "FF", "BRAM", "ECP5 DSP", "ECP5 LUT", "ECP5 FF",
-    "ECP5 EBR", "Verilog, s", "MB", "bit-exact",
+    "ECP5 EBR", "routed, MHz", "routed, ns", "routed LUT4", "routed FF", "routed DSP", "Verilog, s",
+    "MB", "bit-exact",
 )  # fmt: skip
 _INTRODUCTION = """\
 # Benchmark
@@ -24,7 +25,9 @@ trained ones; the weights of the others are seeded random numbers, and their las
 where the paper has a softmax. Cycles are edges of the clock; `tail` is from a sequence's last beat
 to the result. `products` are those that the schedule gives a multiplier; DSP, LUT, FF and BRAM
 (RAMB36) are Yosys' for UltraScale+, ECP5's for ECP5, neither placed nor routed. The clock is that
-of a delay model. `AUC ratio` is fixed point by float on 2,000 jets that were not trained on.
+of a delay model; `routed` is what nextpnr reaches on the ECP5-85F of speed grade 6, its pins left
+free, and the latency at that clock (`python -m benchmarks --route --only units4`).
+`AUC ratio` is fixed point by float on 2,000 jets that were not trained on.
 `bit-exact` counts the sequences whose every output bit equals the reference's in Verilator, both at
 full speed and with random stalls. `w8a12` is weights of 8 bits and activations of 12, each tensor
 with its own integer bits, which 200 of the same 2,000 jets gave. The two-integer-bit formats of its
@@ -41,14 +44,15 @@ def publish(results: Results) -> None:
     used = ", ".join(f"{name}: {value}" for name, value in machine().items())
     parts = [
         _INTRODUCTION,
-        "Made by `python -m benchmarks` and its options `--verilog`, `--simulate`, `--synth` "
-        f"(see `--help`). Machine: {used}.",
+        "Made by `python -m benchmarks` and its options `--verilog`, `--simulate`, `--synth`, "
+        f"`--route` (see `--help`). Machine: {used}.",
         _stale(results),
         "## Aims\n\n" + _aims(results),
     ]
     for name, shape in SHAPES.items():
         head = " and ".join(f"Dense {units} {activation}" for units, activation in shape.dense)
-        title = f"## {shape.title}: {shape.steps} x {shape.features}, {shape.units} units, {head}"
+        title = f"## {shape.title}: {shape.steps} x {shape.features}, {shape.units} units"
+        title += f", {head}" * bool(head)
         found = [_line(row, results) for row in rows() if row.network == name]
         parts.append(f"{title}\n\n{_measured([line for line in found if line])}")
         reasons = dict.fromkeys(_failures(name, results))
@@ -90,10 +94,9 @@ def _aims(results: Results) -> str:
 def _line(row: Row, results: Results) -> tuple[object, ...] | None:
     if row.key not in results.rows:
         return None
-    planned, made, run, size, lattice = (
-        results.get(row, stage) or {}
-        for stage in ("schedule", "verilog", "simulate", "synth xcup", "synth ecp5")
-    )
+    stages = ("schedule", "verilog", "simulate", "synth xcup", "synth ecp5", f"route {ROUTED_ON}")
+    planned, made, run, size, lattice, routed = (results.get(row, stage) or {} for stage in stages)
+    cells = routed.get("utilisation", {})
     exact = ""
     if run and "failed" not in run:
         exact = f"{run['sequences']}" if run["bit_exact"] else "NO"
@@ -112,6 +115,8 @@ def _line(row: Row, results: Results) -> tuple[object, ...] | None:
         ),
         *(_shown(size, figure) for figure in ("dsp", "lut", "ff", "bram")),
         *(_shown(lattice, figure) for figure in ("dsp", "lut", "ff", "bram")),
+        *(_shown(routed, figure) for figure in ("fmax_mhz", "latency_ns")),
+        *(_shown(cells, cell) for cell in ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D")),
         _shown(made, "seconds"),
         _shown(made, "peak_mb"),
         exact,

@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from benchmarks.networks import CELLS, FORMATS, SHAPES
+from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES
 
 MODES = ("static", "interleaved", "unrolled")
 STRATEGIES = ("dsp", "shift_add")
+ROUTED_ON = "ecp5-85k"
+ROUTED_MHZ = (50.0, 80.0, 100.0, 150.0)
+"""Clocks asked of what is routed: three to meet, and one to refuse."""
+ROUTED_TOP_MHZ = 10.0
+"""Clock of the top tagger that is routed: slow enough for a time step a cycle."""
 
 
 @dataclass(frozen=True, order=True)
@@ -50,10 +55,16 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """Yield all rows, in the order of the tables."""
-    for network, cell, form, mode, strategy in product(SHAPES, CELLS, FORMATS, MODES, STRATEGIES):
+    published = [name for name in SHAPES if name not in ROUTED]
+    for network, cell, form, mode, strategy in product(
+        published, CELLS, FORMATS, MODES, STRATEGIES
+    ):
         yield Row(network, cell, form, mode, strategy)
         # The clock that the published top taggers reach when routed, and the family that open
         # tools route.
         if network == "top" and mode == "static":
             yield Row(network, cell, form, mode, strategy, 100.0)
             yield Row(network, cell, form, mode, strategy, 50.0, "ecp5")
+    yield Row("top", "gru", "fixed<10,4>", "static", "shift_add", ROUTED_TOP_MHZ, "ecp5")
+    for network, cell, strategy, clock in product(ROUTED, CELLS, STRATEGIES, ROUTED_MHZ):
+        yield Row(network, cell, ROUTED[network], "static", strategy, clock, "ecp5")

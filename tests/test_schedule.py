@@ -147,6 +147,16 @@ def test_a_clock_that_is_too_fast(name: str, target: str, clock: float) -> None:
     assert 0 < most < clock
 
 
+@pytest.mark.parametrize("clock", [150, 200])
+@pytest.mark.parametrize("strategy", ["dsp", "shift_add"])
+@pytest.mark.parametrize("name", ["lstm", "gru_after"])
+def test_what_no_ecp5_reaches_is_refused_beforehand(name: str, strategy: str, clock: float) -> None:
+    words = rf"clock_mhz={clock} is too fast for ECP5-6: \w+ \w+\.\w+ alone takes .* at most (\d+)"
+    with pytest.raises(UnsupportedError, match=words) as caught:
+        schedule_of(name, "ecp5", clock, strategy=strategy)
+    assert int(str(caught.value).split("at most ")[1].split()[0]) < clock
+
+
 def test_unknown_target() -> None:
     words = "unknown target 'virtex', known: xcup, xcu, xc7, ecp5, ice40"
     with pytest.raises(UnsupportedError, match=words):

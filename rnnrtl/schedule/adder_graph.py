@@ -4,6 +4,7 @@ C. Sun et al., "da4ml: Distributed Arithmetic for Real-time Neural Networks on F
 arXiv 2507.04535. An optional dependency: `pip install "rnnrtl[shift-add]"`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,6 +58,12 @@ class AdderGraph:
     shifts: tuple[int, ...]
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
+
+    @property
+    def readers(self) -> Counter[int]:
+        """How many adders and outputs read each value."""
+        read = [value for step in self.steps for value in (step.left, step.right)]
+        return Counter(read + [result.index for result in self.results])
 
 
 def solve(

@@ -61,7 +61,7 @@ def fold_rows(
                 (min(corners), max(corners)),
                 (op, weight),
                 lambda x, w: x * w,
-                placer.delays.product(op.width, weight.width),
+                placer.delays.product(op.width, weight.width) + placer.delays.net(units),
                 kind="product",
             )
             terms.append(Term(product, 0, negative=False))

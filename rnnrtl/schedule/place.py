@@ -114,7 +114,7 @@ class Placer:
             fastest = 1000 / (delay + self.delays.register)
             raise UnsupportedError(
                 f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
-                f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {fastest:.0f} MHz"
+                f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {int(fastest)} MHz"
             )
         cycle, start = max([(0, 0.0), *times])
         if start + delay > self.budget + 1e-9:

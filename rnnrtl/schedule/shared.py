@@ -1,6 +1,7 @@
 """Sums of products by constants as one graph of shifts and adds that all of them share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,14 +64,18 @@ def run_graphs(
     values = [Term(op, 0, negative=False) for op in inputs]
     for graph in graphs:
         ends = {result.index for result in graph.results} if graph is graphs[-1] else set()
+        readers = graph.readers
         values = [
-            Term(v.op, v.shift + shift, v.negative)
-            for v, shift in zip(values, graph.shifts, strict=True)
+            Term(v.op, v.shift + shift, v.negative, readers[n])
+            for n, (v, shift) in enumerate(zip(values, graph.shifts, strict=True))
         ]
         for step in graph.steps:
             left, right = values[step.left], values[step.right]
-            right = Term(right.op, right.shift + step.shift, right.negative ^ step.subtract)
-            values.append(_add(placer, left, right, name, layer, ends=len(values) in ends))
+            right = replace(
+                right, shift=right.shift + step.shift, negative=right.negative ^ step.subtract
+            )
+            total = _add(placer, left, right, name, layer, ends=len(values) in ends)
+            values.append(replace(total, readers=readers[len(values)]))
         zero = Term(placer.constant(name, layer, 0), 0, negative=False)
         values = [
             zero
@@ -93,7 +98,7 @@ def _add(placer: Placer, a: Term, b: Term, name: str, layer: str, *, ends: bool)
     shift = min(a.shift, b.shift)
     positive = [term.shift for term in (a, b) if not term.negative]
     negative = not positive or (len(positive) == 1 and positive[0] > shift and not ends)
-    a, b = (Term(t.op, t.shift - shift, t.negative ^ negative) for t in (a, b))
+    a, b = (replace(t, shift=t.shift - shift, negative=t.negative ^ negative) for t in (a, b))
     return Term(join(placer, a, b, name, layer), shift, negative)
 
 

@@ -1,7 +1,7 @@
 """Adders and adder trees: sums of shifted values, joined earliest first."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,12 +21,12 @@ than a hundred for every multiplier, and less time. With three few more are spar
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """+-(op << shift) in a sum; `alone` where no other sum takes the operation."""
+    """+-(op << shift) in a sum, where so many read the operation."""
 
     op: Op
     shift: int
     negative: bool
-    alone: bool = True
+    readers: int = 1
 
     @classmethod
     def constant(cls, placer: Placer, name: str, layer: str, value: int) -> "Term":
@@ -85,6 +85,7 @@ class _Products:
         for row in rows:
             for op, weight in row.items():
                 self._signs[op, _odd(weight)].append(weight < 0)
+        self._readers = Counter(op for row in rows for op in row)
         factors = defaultdict(set)
         for op, odd in self._signs:
             factors[op].add(odd)
@@ -101,7 +102,8 @@ class _Products:
             negated = odd > 1 and all(signs) and odd not in self._sums[op]
             made = self._multiple(op, -odd if negated else odd, name)
             shift = (abs(weight) // odd).bit_length() - 1
-            terms.append(Term(made, shift, weight < 0 and not negated, len(signs) == 1))
+            readers = self._readers[op] if odd == 1 else len(signs)
+            terms.append(Term(made, shift, weight < 0 and not negated, readers))
         return terms
 
     def _multiple(self, op: Op, factor: int, name: str) -> Op:
@@ -114,7 +116,12 @@ class _Products:
             if factor in self._sums[op]:
                 parts = self._sums[op][factor]
                 a, b = (
-                    Term(self._multiple(op, _odd(part), name), _exponent(part), part < 0)
+                    Term(
+                        self._multiple(op, _odd(part), name),
+                        _exponent(part),
+                        part < 0,
+                        self._readers[op] if _odd(part) == 1 else 1,
+                    )
                     for part in parts
                 )
                 made = join(placer, a, b, title, self._layer, bounds)
@@ -125,7 +132,8 @@ class _Products:
                     bounds,
                     (op,),
                     lambda v: v * factor,
-                    placer.delays.product(op.width, factor.bit_length() + 1),
+                    placer.delays.product(op.width, factor.bit_length() + 1)
+                    + placer.delays.net(self._readers[op]),
                     kind="product",
                 )
             self._made[op, factor] = made
@@ -207,7 +215,7 @@ def _in_dsp(placer: Placer, a: Term, b: Term, delay: float) -> tuple[int, float]
     for product, other in ((a, b), (b, a)):
         if product.op.kind != "product" or product.op.delay > block or product.shift:
             continue
-        if not product.alone:
+        if product.readers > 1:
             continue
         since = other.op.ready if other.op.cycle == product.op.cycle else 0.0
         ready = max(product.op.ready, since + alu)
@@ -243,6 +251,7 @@ def join(
     # Bits below the larger shift of the two pass by the carry chain.
     width = range_width(low, high) - max(a.shift, b.shift)
     delay = placer.delays.adder(max(width, 1)) * (2 if a.negative else 1)
+    delay += placer.delays.net(max(a.readers, b.readers))
     at = _in_dsp(placer, a, b, delay)
     return placer.add(
         name,
