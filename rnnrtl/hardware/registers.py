@@ -25,7 +25,8 @@ class Registers:
 
     A beat's value is loaded when its beat passes, not at every clock, and so it stands until the
     next beat, at least `interval` cycles later: a value that lives for n cycles takes
-    ceil(n / interval) registers.
+    ceil(n / interval) registers. What is read in the next cycle only is loaded at every clock:
+    an enable for all registers of a cycle would be a wire across the device.
 
     Parameters
     ----------
@@ -45,9 +46,8 @@ class Registers:
         self._enable = enable
         self._chains: dict[Op, list[Signal]] = {}
         self._streams: dict[Op, list[Value]] = {}
-        self._loads: dict[tuple[str, int | None, bool], list[tuple[Signal, Value]]] = defaultdict(
-            list
-        )
+        self._loads: dict[tuple[str, int, bool], list[tuple[Signal, Value]]] = defaultdict(list)
+        self._held: set[int] = set()  # those read later than in the next cycle, by id
 
     def read(self, op: Op, computed: Value, since: int, cycle: int) -> Value:
         """Return in `cycle` what `op` was when `computed` held it, in cycle `since`."""
@@ -62,6 +62,10 @@ class Registers:
             loaded = since + len(chain) * self._interval
             self._loads[op.layer, loaded, op.last_only].append((register, source))
             chain.append(register)
+        if self._interval > 1:
+            self._held.update(id(register) for register in chain[: needed - 1])
+        if cycle - since - (needed - 1) * self._interval > 1:
+            self._held.add(id(chain[needed - 1]))
         return chain[needed - 1]
 
     def stream(self, op: Op, computed: Value, delay: int) -> Value:
@@ -71,7 +75,7 @@ class Registers:
             register = Signal(
                 shape_of(op), name=f"{op.name}_q{len(chain) - 1 or ''}", reset_less=True
             )
-            self._loads[op.layer, None, False].append((register, chain[-1]))
+            self._loads[op.layer, op.cycle, False].append((register, chain[-1]))
             chain.append(register)
         return chain[delay]
 
@@ -81,11 +85,11 @@ class Registers:
             m = self._module(layer)
             # Where a beat may come at every edge there is nothing to hold: without an enable,
             # a long delay can become a shift register in LUTs.
-            enable: Value = Const(1)
-            if cycle is not None and self._interval > 1:
-                enable = self._enable(cycle, last_only)
-            with m.If(enable):
-                m.d.sync += [register.eq(source) for register, source in loads]
+            held = [load for load in loads if id(load[0]) in self._held]
+            m.d.sync += [to.eq(source) for to, source in loads if id(to) not in self._held]
+            if held:
+                with m.If(self._enable(cycle, last_only)):
+                    m.d.sync += [to.eq(source) for to, source in held]
 
     @property
     def bits(self) -> int:
