@@ -71,6 +71,7 @@ class Design:
         self.options = options
         self.graph: Graph = trace(network, precision)
         self._strategy = options.strategy_of(network, precision)
+        self._turns = options.turns_of(network)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
         self._plan: Plan = plan(self.graph)
 
@@ -94,6 +95,7 @@ class Design:
             steps_per_beat=self._steps_per_beat,
             strategy=self._strategy,
             balanced=self.options.reuse_factor != (1, 1),
+            turns=self._turns,
         )
 
     @property
@@ -282,7 +284,7 @@ def generate(
     precision: str | Format | Mapping[str, object] | Precision = "fixed<16,6>",
     *,
     mode: str = "static",
-    reuse_factor: object = 1,
+    reuse_factor: int | tuple[int, int] = 1,
     clock_mhz: float = 200.0,
     target: str = "xcup",
     strategy: str | Mapping[str, str] = "auto",

@@ -28,9 +28,10 @@ class Options:
     Members
     -------
     mode : a key of `MODES`
-    reuse_factor : products that share one multiplier. With 1 every product of a recurrent loop
-        has hardware of its own, and what waits for no state works in several cycles where that
-        costs no throughput; with (1, 1), kernel and recurrent kernel, nothing is shared
+    reuse_factor : products of a recurrent layer that share one multiplier, up to the number of
+        its units: that many turns. With 1 every product of a loop has hardware of its own. What
+        waits for no state works in several cycles where that costs no throughput; with (1, 1),
+        kernel and recurrent kernel, nothing is shared at all
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
     strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
@@ -41,7 +42,7 @@ class Options:
     """
 
     mode: str = "static"
-    reuse_factor: object = 1
+    reuse_factor: int | tuple[int, int] = 1
     clock_mhz: float = 200.0
     target: str = "xcup"
     strategy: str | Mapping[str, str] = "auto"
@@ -51,10 +52,12 @@ class Options:
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):  # a dict would want to hash it
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
-        plain = isinstance(self.reuse_factor, int | tuple) and self.reuse_factor is not True
-        if not plain or self.reuse_factor not in (1, (1, 1)):
+        factor = self.reuse_factor
+        apart = type(factor) is tuple and factor == (1, 1)
+        if not apart and not (type(factor) is int and factor >= 1):
             raise UnsupportedError(
-                f"reuse_factor {self.reuse_factor!r} is not supported yet, only 1 and (1, 1)"
+                f"reuse_factor {self.reuse_factor!r} is not supported yet, only whole numbers from "
+                "1 up, and (1, 1)"
             )
         asked = self.strategy.values() if isinstance(self.strategy, Mapping) else [self.strategy]
         for strategy in asked:
@@ -97,6 +100,40 @@ class Options:
                     )
         # An unrolled layer has a module for every step.
         return lambda module: chosen.get(module) or chosen[module.rpartition("_step_")[0]]
+
+    def turns_of(self, network: Network) -> dict[str, int]:
+        """Return in how many turns each recurrent layer computes its step.
+
+        Raises UnsupportedError for a reuse factor that is more than a layer has units.
+        """
+        if self.reuse_factor in (1, (1, 1)):
+            return {}
+        factor = self.reuse_factor
+        assert isinstance(factor, int)
+        if self.mode == "unrolled":
+            raise UnsupportedError(
+                f"reuse_factor {factor} and mode 'unrolled' exclude each other: a beat at every "
+                "edge leaves no cycle for a second product"
+            )
+        turns = {}
+        for layer in network.layers:
+            if isinstance(layer, Recurrent):
+                if factor > layer.units:
+                    raise UnsupportedError(
+                        f"reuse_factor {factor} is more than the {layer.units} units of "
+                        f"{layer.name}: not supported yet"
+                    )
+                asked = self.strategy
+                if isinstance(asked, Mapping):
+                    asked = asked.get(layer.name, asked.get("*", "auto"))
+                if asked == "shift_add":
+                    raise UnsupportedError(
+                        f"reuse_factor {factor} and strategy 'shift_add' of {layer.name} exclude "
+                        "each other: there is no multiplier to share; give strategy 'dsp' or 'auto'"
+                    )
+                at_once = -(-layer.units // factor)
+                turns[layer.name] = -(-layer.units // at_once)
+        return turns
 
     def checked_steps_per_beat(self, steps: int | None) -> int:
         """Return `steps_per_beat`, or raise where it does not suit mode and network."""

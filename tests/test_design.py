@@ -31,7 +31,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], type[RnnrtlError], str]] = {
         f"reuse {value!r}": (
             {"reuse_factor": value}, UnsupportedError, "reuse_factor .* is not supported yet"
         )
-        for value in (0, -1, 2, "auto", True, None, 1.5, (2, 1), (1, 2), [1, 1], np.array([1, 1]))
+        for value in (0, -1, "auto", True, None, 1.5, (2, 1), (1, 2), [1, 1], np.array([1, 1]))
     },
     "strategy": ({"strategy": "lut"}, UnsupportedError, "unknown strategy 'lut', known: auto"),
     **{

@@ -64,8 +64,9 @@ def check(design: Design, simulator: SimulatorName = "amaranth") -> None:
             assert schedule.slots == 1
             assert schedule.initiation_interval == steps * schedule.cycles_per_step
         case "interleaved":
-            assert schedule.slots == schedule.cycles_per_step > 1
-            assert schedule.initiation_interval == steps
+            assert schedule.slots * schedule.beat_interval == schedule.cycles_per_step > 1
+            assert schedule.initiation_interval == steps * schedule.beat_interval
+            assert schedule.beat_interval == 1 or design.options.reuse_factor != 1
         case "unrolled":
             assert schedule.slots == schedule.initiation_interval == 1
             assert schedule.latency_cycles == schedule.tail_cycles

@@ -30,13 +30,16 @@ class Datapath:
 
     def build(self, result: Signal, stream: StreamFormat) -> None:
         """Drive `result` with the packed output in the schedule's result cycle."""
+        schedule = self._schedule
         for lane, op in enumerate(self._schedule.input):
             start = lane * self._stream.lane_bits
             code = self._data[start : start + self._stream.width].as_signed()
             self._values[op], self._since[op] = code, -1
         states = [
-            SlotState(state, self._schedule.slots) if self._schedule.slots > 1 else HeldState(state)
-            for state in self._schedule.states
+            SlotState(state, schedule.slots, schedule.beat_interval)
+            if schedule.slots > 1
+            else HeldState(state)
+            for state in schedule.states
         ]
         for state, kept in zip(self._schedule.states, states, strict=True):
             for op, lane in zip(state.state, kept.lanes, strict=True):

@@ -46,13 +46,14 @@ class SlotState:
     needs it. A sequence's first step reads the initial state instead: a memory has no reset.
     """
 
-    def __init__(self, state: StateSchedule, slots: int) -> None:
+    def __init__(self, state: StateSchedule, slots: int, interval: int) -> None:
         self._state = state
         self._slots = slots
+        self._interval = interval
         self.lanes = tuple(
             Signal(shape_of(op), name=op.name, reset_less=True) for op in state.state
         )
-        self.since = state.read
+        self.since = state.read + interval - 1
 
     def connect(self, m: Module, beats: Beats, at: At) -> None:
         """Write the next state and read the present one."""
@@ -74,9 +75,11 @@ class SlotState:
             read.addr.eq(beats.slot(state.read - 1)),
         ]
         start = 0
-        for lane, initial in zip(self.lanes, state.initial, strict=True):
-            value = read.data[start : start + len(lane)]
-            m.d.sync += lane.eq(
-                Mux(beats.first(state.read - 1), Const(initial, lane.shape()), value)
-            )
-            start += len(lane)
+        loaded = beats.valid(state.read - 1) if self._interval > 1 else Const(1)
+        with m.If(loaded):
+            for lane, initial in zip(self.lanes, state.initial, strict=True):
+                value = read.data[start : start + len(lane)]
+                m.d.sync += lane.eq(
+                    Mux(beats.first(state.read - 1), Const(initial, lane.shape()), value)
+                )
+                start += len(lane)

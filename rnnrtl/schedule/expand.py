@@ -1,6 +1,7 @@
 """From vectors to scalar operations: every lane of every node of a graph, placed in time."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from rnnrtl.fixedpoint import Overflow
 from rnnrtl.fixedpoint.exact import IntArray
@@ -32,7 +33,7 @@ from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.postpone import postponed
-from rnnrtl.schedule.sums import Linear, place_sums
+from rnnrtl.schedule.sums import Linear, place_sums, place_turns
 
 _LINEAR = (Add, Subtract, MatVec, ShiftLeft)
 
@@ -89,6 +90,7 @@ class Expansion:
     phases : cycles that sums which wait for no state may take
     spare : adders in series beyond the fewest that the sums of states may take
     blocks : the tables to put into block RAM, (layer, name) as `tables_with_time` gives them
+    turns : layer name -> in how many turns its step is computed, by as many units fewer
 
     Members
     -------
@@ -107,6 +109,7 @@ class Expansion:
         phases: int = 1,
         spare: int = 0,
         blocks: frozenset[tuple[str, str]] = frozenset(),
+        turns: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.graph = graph
         self._placer = Placer(delays, period)
@@ -115,6 +118,8 @@ class Expansion:
         self._phases = phases
         self._spare = spare
         self._blocks = blocks
+        self._turns = turns
+        self._units: dict[Node, tuple[Op, ...]] = {}
         self.lanes: dict[Node, tuple[Op, ...]] = {}
         self._forms: dict[Node, tuple[Linear, ...]] = {}
         self._users: dict[Node, list[Node]] = {}
@@ -146,7 +151,7 @@ class Expansion:
         # Operands first: from the output alone the calls would nest as deep as a network that is
         # unrolled over many steps, which is deeper than Python goes.
         for node in self.graph.nodes():
-            if not (isinstance(node, Constant) or self._is_sum(node)):
+            if not (isinstance(node, Constant) or self._is_sum(node) or self._in_turns(node)):
                 self._materialise(node)
         self._materialise(self.graph.output)
 
@@ -175,6 +180,8 @@ class Expansion:
 
     def _place(self, node: Node) -> tuple[Op, ...]:
         name, layer = self._titles[node], self.graph.layer_of[node]
+        if self._in_turns(node):
+            return self._all_turns(node)
         if isinstance(node, Input | State):
             kind = "state" if isinstance(node, State) else "input"
             cycle = self._starts[layer] if kind == "state" else 0
@@ -191,9 +198,58 @@ class Expansion:
         if isinstance(node, Joined):
             return tuple(op for lanes in operands for op in lanes)
         return tuple(
-            self._lane(node, f"{name}_{lane}", layer, lane, tuple(ops))
-            for lane, ops in enumerate(zip(*operands, strict=True))
+            self._lane(node, f"{name}_{lane}", layer, bounds, tuple(ops))
+            for lane, (bounds, *ops) in enumerate(
+                zip(zip(node.lowest, node.highest, strict=True), *operands, strict=True)
+            )
         )
+
+    def _in_turns(self, node: Node) -> bool:
+        """Whether the lanes of a node take turns on fewer units."""
+        layer = self.graph.layer_of[node]
+        return self._turns.get(layer, 1) > 1 and node in self._recurrent and node.args != ()
+
+    def _all_turns(self, node: Node) -> tuple[Op, ...]:
+        """Return the lanes of a node whose units work in turns."""
+        units = self._in_units(node, self.graph.layer_of[node])
+        return tuple(
+            self._placer.phase(
+                f"{self._titles[node]}_{lane}_held",
+                self.graph.layer_of[node],
+                bounds,
+                units[lane % len(units)],
+                lane // len(units),
+            )
+            for lane, bounds in enumerate(zip(node.lowest, node.highest, strict=True))
+        )
+
+    def _in_units(self, node: Node, layer: str) -> tuple[Op, ...]:
+        """Return the units that give the lanes of a node in the turns of a layer.
+
+        In each turn that is as many lanes as there are units, one after the other.
+        """
+        if node not in self._units:
+            turns = self._turns[layer]
+            self._units[node] = tuple(
+                self._unit(node, layer, unit) for unit in range(-(-node.size // turns))
+            )
+        return self._units[node]
+
+    def _unit(self, node: Node, layer: str, unit: int) -> Op:
+        turns = self._turns[layer]
+        units = -(-node.size // turns)
+        # The last turn may be short of lanes: what its units compute then is not read.
+        lanes = [min(turn * units + unit, node.size - 1) for turn in range(turns)]
+        name = f"{self._titles[node]}_{unit}"
+        if not self._in_turns(node):
+            ops = self._materialise(node)
+            return self._placer.choice(name, layer, tuple(ops[lane] for lane in lanes))
+        bounds = (min(node.lowest[n] for n in lanes), max(node.highest[n] for n in lanes))
+        if self._is_sum(node):
+            forms = self._linear(node)
+            return place_turns(self._placer, [forms[n] for n in lanes], name, layer, bounds, units)
+        operands = tuple(self._in_units(arg, layer)[unit] for arg in node.args)
+        return self._lane(node, name, layer, bounds, operands)
 
     def _place_sums(self, nodes: list[Node]) -> None:
         """Place the sums of some nodes of a layer together."""
@@ -267,9 +323,15 @@ class Expansion:
         users = self._users.get(node, [])
         return self._is_sum(node) and len(users) == 1
 
-    def _lane(self, node: Node, name: str, layer: str, lane: int, operands: tuple[Op, ...]) -> Op:
+    def _lane(
+        self,
+        node: Node,
+        name: str,
+        layer: str,
+        bounds: tuple[int, int],
+        operands: tuple[Op, ...],
+    ) -> Op:
         rom = node.rom if isinstance(node, RomRead) else None
-        bounds = (node.lowest[lane], node.highest[lane])
         if _changes_nothing(node, operands):
             return operands[0]
         block = rom is not None and (layer, self._titles[node]) in self._blocks
@@ -308,7 +370,7 @@ class Expansion:
         if isinstance(node, Constant):
             return tuple(Linear({}, code) for code in node.lowest)
         if isinstance(node, MatVec):
-            return _matvec(node.matrix, self._joined(node.args[0]))
+            return _matvec(node.matrix, self._joined(node.args[0], multiplied=True))
         if isinstance(node, ShiftLeft):
             return tuple(form.times(1 << node.bits) for form in self._joined(node.args[0]))
         if isinstance(node, Proved):
@@ -317,9 +379,13 @@ class Expansion:
         left, right = (self._joined(arg) for arg in node.args)
         return tuple(a.plus(b, sign) for a, b in zip(left, right, strict=True))
 
-    def _joined(self, node: Node) -> tuple[Linear, ...]:
+    def _joined(self, node: Node, *, multiplied: bool = False) -> tuple[Linear, ...]:
+        """Return the lanes of what a sum adds, or of what a matrix multiplies: all at once."""
         if isinstance(node, Constant) or self._is_absorbed(node):
             return self._linear(node)
+        if self._in_turns(node) and not multiplied:
+            units = self._in_units(node, self.graph.layer_of[node])
+            return tuple(Linear({units[lane % len(units)]: 1}) for lane in range(node.size))
         return tuple(Linear({op: 1}) for op in self._materialise(node))
 
 

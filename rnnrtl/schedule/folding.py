@@ -37,42 +37,58 @@ def fold_rows(
     phases: int,
 ) -> list[Op]:
     """Return each row's sum and constant, by multipliers that the rows take in turn."""
-    operands = list(dict.fromkeys(op for row in rows for op in row))
     units = -(-len(rows) // phases)
     sums: dict[int, Op] = {}
     for unit in range(units):
         members = range(unit, len(rows), units)
         title = f"{names[unit]}_in_turn"
-
-        def chosen(values: Sequence[int], name: str) -> Op:
-            codes = tuple(placer.constant(name, layer, value) for value in values)
-            return placer.choice(name, layer, codes)
-
-        terms = []
-        for op in operands:
-            values = [rows[row].get(op, 0) for row in members]
-            if not any(values):
-                continue
-            weight = chosen(values, f"{title}_weight_for_{op.name}")
-            corners = [x * w for x in (op.lowest, op.highest) for w in values]
-            product = placer.add(
-                f"{title}_from_{op.name}",
-                layer,
-                (min(corners), max(corners)),
-                (op, weight),
-                lambda x, w: x * w,
-                placer.delays.product(op.width, weight.width) + placer.delays.net(units),
-                kind="product",
-            )
-            terms.append(Term(product, 0, negative=False))
-        biases = [constants[row] for row in members]
-        if any(biases):
-            terms.append(Term(chosen(biases, f"{title}_bias"), 0, negative=False))
+        terms = turn_terms(placer, [rows[row] for row in members], title, layer, units)
+        terms += turn_constants(placer, [constants[row] for row in members], title, layer)
         total = tree(placer, terms, title, layer)
         for phase, row in enumerate(members):
             bounds = _bounds(rows[row], constants[row])
             sums[row] = placer.phase(names[row], layer, bounds, total, phase)
     return [sums[row] for row in range(len(rows))]
+
+
+def turn_terms(placer: Placer, rows: Rows, name: str, layer: str, readers: int) -> list[Term]:
+    """Return the terms of a sum that is another row in each phase.
+
+    As many units as `readers` read the same operations.
+    """
+    terms = []
+    for op in dict.fromkeys(op for row in rows for op in row):
+        values = [row.get(op, 0) for row in rows]
+        shift = (abs(values[0]) or 1).bit_length() - 1
+        if set(values) in ({1 << shift}, {-1 << shift}):
+            terms.append(Term(op, shift, values[0] < 0))
+            continue
+        weight = _chosen(placer, values, f"{name}_weight_for_{op.name}", layer)
+        corners = [x * w for x in (op.lowest, op.highest) for w in values]
+        product = placer.add(
+            f"{name}_from_{op.name}",
+            layer,
+            (min(corners), max(corners)),
+            (op, weight),
+            lambda x, w: x * w,
+            placer.delays.product(op.width, weight.width) + placer.delays.net(readers),
+            kind="product",
+        )
+        terms.append(Term(product, 0, negative=False))
+    return terms
+
+
+def turn_constants(placer: Placer, values: Sequence[int], name: str, layer: str) -> list[Term]:
+    """Return the constant of a sum that is another one in each phase, or nothing for zeros."""
+    if not any(values):
+        return []
+    return [Term(_chosen(placer, values, f"{name}_bias", layer), 0, negative=False)]
+
+
+def _chosen(placer: Placer, values: Sequence[int], name: str, layer: str) -> Op:
+    return placer.choice(
+        name, layer, tuple(placer.constant(name, layer, value) for value in values)
+    )
 
 
 def fold_digits(

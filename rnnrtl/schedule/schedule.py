@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rnnrtl.errors import ModelError
 from rnnrtl.graph.evaluate import plan
@@ -137,6 +138,7 @@ def make_schedule(
     steps_per_beat: int = 1,
     strategy: Callable[[str], str] = lambda layer: "dsp",
     balanced: bool = True,
+    turns: Mapping[str, int] = MappingProxyType({}),
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
@@ -147,6 +149,9 @@ def make_schedule(
     constants are made. Where `balanced`, sums that wait for no state take as many cycles as a
     step does, on less hardware (in mode "static": else all hardware works in every cycle).
 
+    A recurrent layer computes its step in as many `turns`, on as many units fewer, each lane of a
+    state in one of them.
+
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
     """
@@ -155,7 +160,7 @@ def make_schedule(
 
     def expanded(at: Mapping[str, int], spare: int, phases: int = 1) -> Expansion:
         period = 1000 / clock_mhz
-        return Expansion(graph, ordered, delays, period, at, strategy, phases, spare, blocks)
+        return Expansion(graph, ordered, delays, period, at, strategy, phases, spare, blocks, turns)
 
     # Each layer so far behind the one before it that nothing ahead of its loop is late.
     waiting = {r.layer: _FAR * n for n, r in enumerate(graph.loops, start=1)}
@@ -192,7 +197,10 @@ def make_schedule(
     result_cycle = max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0)
     loop = max((s.written - s.read for s in states), default=1)
     interleaved = mode == "interleaved" and states
-    cycles_per_step = loop + bool(interleaved)
+    # Sequences in flight take the units from each other as often as those are free.
+    most = max(turns.values(), default=1)
+    slots = -(-(loop + 1) // most) if interleaved else 1
+    cycles_per_step = slots * most if interleaved else loop
     if mode == "unrolled":
         cycles_per_step = -(-result_cycle // steps_per_beat)
     return Schedule(
@@ -200,8 +208,8 @@ def make_schedule(
         input=expansion.lanes[graph.input],
         output=output,
         states=states,
-        beat_interval=1 if interleaved else loop,
-        slots=loop + 1 if interleaved else 1,
+        beat_interval=most if interleaved else loop,
+        slots=slots,
         cycles_per_step=cycles_per_step,
         steps_per_beat=steps_per_beat,
         result_cycle=result_cycle,

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnrtl.schedule import adder_graph
-from rnnrtl.schedule.folding import SPARE, fold_cost, fold_digits, fold_rows
+from rnnrtl.schedule.folding import (
+    SPARE,
+    fold_cost,
+    fold_digits,
+    fold_rows,
+    turn_constants,
+    turn_terms,
+)
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
-from rnnrtl.schedule.trees import Term, cost, separate_trees
+from rnnrtl.schedule.trees import Term, cost, separate_trees, tree
 
 FOLD_FROM = 100
 """Products from which on sums are worth the cycles that sharing their hardware takes."""
@@ -93,6 +100,29 @@ def place_sums(
         _narrowed(placer, results[n], name, layer, bound)
         for n, (name, bound) in enumerate(zip(names, bounds, strict=True))
     ]
+
+
+def place_turns(
+    placer: Placer,
+    totals: Sequence[Linear],
+    name: str,
+    layer: str,
+    bounds: tuple[int, int],
+    readers: int,
+) -> Op:
+    """Place a sum of products that is another one in each of as many phases.
+
+    What does not depend on the layer's own state is summed apart, as in `place_sums`. As many such
+    sums as `readers` read the same operations.
+    """
+    inside = [{op: w for op, w in t.terms.items() if layer in op.loops} for t in totals]
+    outside = [{op: w for op, w in t.terms.items() if layer not in op.loops} for t in totals]
+    terms = turn_terms(placer, inside, name, layer, readers)
+    ahead = turn_terms(placer, outside, f"{name}_ahead", layer, readers)
+    ahead += turn_constants(placer, [t.constant for t in totals], f"{name}_ahead", layer)
+    if len(ahead) > 1:
+        ahead = [Term(tree(placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
+    return _narrowed(placer, tree(placer, terms + ahead, name, layer), name, layer, bounds)
 
 
 def _ahead(

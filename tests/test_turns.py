@@ -1,0 +1,97 @@
+"""Reuse factors: a step in turns gives the same bits in fewer units and more cycles."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rnnrtl.design import SimulatorName
+from rnnrtl.errors import UnsupportedError
+from rnnrtl.network import Network
+from tests.networks import CELLS, dense, network, recurrent
+from tests.test_modes import check, designed, stacked
+from tests.test_sharing import wide
+
+UNITS = 5
+
+
+def net_of(cell: str, sequences: bool = False) -> Network:
+    return network(recurrent(cell, 3, UNITS, sequences=sequences), dense(UNITS, 2), steps=3)
+
+
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+@pytest.mark.parametrize("factor", range(2, UNITS + 1))
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_factor_up_to_the_units(cell: str, mode: str, factor: int, sequences: bool) -> None:
+    check(designed(net_of(cell, sequences), mode, reuse_factor=factor))
+
+
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("upper", CELLS)
+@pytest.mark.parametrize("lower", CELLS)
+def test_stacks_in_turns(lower: str, upper: str, mode: str) -> None:
+    check(designed(stacked(lower, upper, sequences=True), mode, reuse_factor=2))
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_turns_in_every_simulator(cell: str, mode: str, simulator: SimulatorName) -> None:
+    check(designed(wide(cell), mode, reuse_factor=5), simulator)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_networks_in_turns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    units = int(rng.integers(2, 9))
+    net = network(
+        recurrent(
+            str(rng.choice(CELLS)), int(rng.integers(1, 5)), units, seed=seed,
+            sequences=bool(rng.integers(2)),
+        ),
+        dense(units, int(rng.integers(1, 4)), str(rng.choice(["relu", "tanh", "linear"]))),
+        steps=int(rng.integers(1, 5)),
+    )  # fmt: skip
+    form = str(rng.choice(["fixed<6,3>", "ap_fixed<9,4>", "fixed<12,4>"]))
+    check(
+        designed(
+            net,
+            str(rng.choice(["static", "interleaved"])),
+            form,
+            reuse_factor=int(rng.integers(2, units + 1)),
+            clock_mhz=float(rng.choice([50, 120, 200, 280])),
+        )
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_more_turns_take_fewer_units_and_more_cycles(cell: str) -> None:
+    factors = (2, 3, 6, 12)
+    schedules = [designed(wide(cell), "static", reuse_factor=r).schedule for r in factors]
+    for few, many in pairwise(schedules):
+        assert many.multipliers < few.multipliers
+        assert many.cycles_per_step > few.cycles_per_step
+    for factor, schedule in zip(factors, schedules, strict=True):
+        assert max(op.phases for op in schedule.ops if op.layer == cell) == factor
+    last = schedules[-1]
+    if cell != "gru_before":  # whose candidate waits for all of r
+        assert last.cycles_per_step <= 12 + designed(wide(cell), "static").schedule.cycles_per_step
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_interleaved_sequences_take_the_units_in_every_cycle(cell: str) -> None:
+    schedule = designed(wide(cell), "interleaved", reuse_factor=4).schedule
+    assert schedule.beat_interval == 4
+    assert schedule.slots * 4 == schedule.cycles_per_step
+    phases = [op.phases for op in schedule.ops if op.kind == "product" and op.layer == cell]
+    assert set(phases) == {4}
+
+
+def test_what_is_not_supported_says_so() -> None:
+    with pytest.raises(UnsupportedError, match="more than the 5 units of lstm"):
+        designed(net_of("lstm"), "static", reuse_factor=6)
+    with pytest.raises(UnsupportedError, match="exclude each other"):
+        designed(net_of("lstm"), "unrolled", reuse_factor=2)
+    with pytest.raises(UnsupportedError, match="no multiplier to share"):
+        designed(net_of("lstm"), "static", reuse_factor=2, strategy="shift_add")
