@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import rnnrtl
+from rnnrtl.cli_options import design_command
 from rnnrtl.design import SIMULATORS, Design, SimulatorName
 from rnnrtl.errors import InputError, PrecisionWarning, RnnrtlError, VerificationError
 from rnnrtl.project import random_codes
@@ -26,70 +27,24 @@ app = typer.Typer(
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
-Model = Annotated[Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        "--precision",
-        "-p",
-        help="fixed<W,I> (rounds, saturates) or ap_fixed<W,I[,Q[,O]]> as in Vitis HLS",
-    ),
-]
-FormatsOption = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer reads Optional
-    typer.Option(
-        "--format", "-f", help="format of some tensors: gru.hidden=fixed<12,2>; may be repeated"
-    ),
-]
-ClockOption = Annotated[float, typer.Option("--clock-mhz", help="clock to place registers for")]
-TargetOption = Annotated[
-    str, typer.Option("--target", "-t", help="FPGA family: xcup, xcu, xc7, ecp5, ice40")
-]
-StepsOption = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--steps", help="time steps of a sequence, where the file does not say"),
-]
-ActivationsOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
-]
-NameOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--name", help="Verilog top module"),
-]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder to write")]
 
 
-@app.command()
+@design_command(app)
 def generate(
-    model: Model,
-    precision: PrecisionOption = "fixed<16,6>",
-    formats: FormatsOption = None,
-    clock_mhz: ClockOption = 200.0,
-    target: TargetOption = "xcup",
-    steps: StepsOption = None,
-    activations: ActivationsOption = None,
-    name: NameOption = None,
+    design: Design,
     output: OutputOption = Path("build"),
 ) -> None:
     """Write Verilog, testbench, constraints, scripts, manifest and report into a folder."""
-    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
     _describe(design)
     with Console(stderr=True).status("writing"):
         design.write(output)
     typer.echo(f"wrote {output}/{design.name}.v, report.md, sim/ and more")
 
 
-@app.command()
+@design_command(app)
 def simulate(
-    model: Model,
-    precision: PrecisionOption = "fixed<16,6>",
-    formats: FormatsOption = None,
-    clock_mhz: ClockOption = 200.0,
-    target: TargetOption = "xcup",
-    steps: StepsOption = None,
-    activations: ActivationsOption = None,
-    name: NameOption = None,
+    design: Design,
     simulator: Annotated[
         str, typer.Option("--simulator", "-s", help=", ".join(SIMULATORS))
     ] = "icarus",
@@ -106,7 +61,6 @@ def simulate(
 
     Without --input the vectors are random.
     """
-    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
     x = _read_x(inputs) if inputs is not None else _random_x(design, sequences)
     with Progress(transient=True, console=Console(stderr=True)) as bars:
         task = bars.add_task(simulator, total=None)
@@ -124,20 +78,12 @@ def simulate(
         raise VerificationError("the hardware differs from its reference")
 
 
-@app.command()
+@design_command(app)
 def estimate(
-    model: Model,
-    precision: PrecisionOption = "fixed<16,6>",
-    formats: FormatsOption = None,
-    clock_mhz: ClockOption = 200.0,
-    target: TargetOption = "xcup",
-    steps: StepsOption = None,
-    activations: ActivationsOption = None,
-    name: NameOption = None,
+    design: Design,
 ) -> None:
     """Synthesise with Yosys and count LUT, FF, DSP, block RAM and carry chains."""
-    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
-    with Console(stderr=True).status(f"Yosys, {target}"):
+    with Console(stderr=True).status(f"Yosys, {design.options.target}"):
         found = design.estimate()
     typer.echo(
         f"{design.name} on {found.target}: {found.lut} LUT, {found.ff} FF, {found.dsp} DSP, "
@@ -145,16 +91,9 @@ def estimate(
     )
 
 
-@app.command()
+@design_command(app, clock_mhz=50.0, target="ecp5")
 def place(
-    model: Model,
-    precision: PrecisionOption = "fixed<16,6>",
-    formats: FormatsOption = None,
-    clock_mhz: ClockOption = 50.0,
-    target: TargetOption = "ecp5",
-    steps: StepsOption = None,
-    activations: ActivationsOption = None,
-    name: NameOption = None,
+    design: Design,
     device: Annotated[
         str, typer.Option("--device", "-d", help="ecp5-25k, ecp5-45k or ecp5-85k")
     ] = "ecp5-85k",
@@ -164,7 +103,6 @@ def place(
 
     Minutes for a thousand LUTs and more.
     """
-    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
     with Console(stderr=True).status(f"Yosys and nextpnr, {device}"):
         found = design.place_and_route(device, seed=seed)
     line = (
@@ -178,19 +116,11 @@ def place(
         typer.echo(f"{resource}: {used:,} of {available:,}")
 
 
-@app.command()
+@design_command(app)
 def report(
-    model: Model,
-    precision: PrecisionOption = "fixed<16,6>",
-    formats: FormatsOption = None,
-    clock_mhz: ClockOption = 200.0,
-    target: TargetOption = "xcup",
-    steps: StepsOption = None,
-    activations: ActivationsOption = None,
-    name: NameOption = None,
+    design: Design,
 ) -> None:
     """Print formats, proved ranges, table errors and the schedule, as Markdown."""
-    design = _design(model, precision, formats, clock_mhz, target, steps, activations, name)
     typer.echo(design.report(), nl=False)
 
 
@@ -233,36 +163,6 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     typer.echo(f"rnnrtl: warning: {message}", err=True)
-
-
-def _design(
-    model: Path,
-    precision: str,
-    formats: list[str] | None,
-    clock_mhz: float,
-    target: str,
-    steps: int | None,
-    activations: list[str] | None,
-    name: str | None,
-) -> Design:
-    network = rnnrtl.load(model, steps=steps, activations=_pairs("--activation", activations))
-    return rnnrtl.generate(
-        network,
-        {"*": precision, **_pairs("--format", formats)},
-        clock_mhz=clock_mhz,
-        target=target,
-        name=name,
-    )
-
-
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for text in given or []:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint=option)
-        pairs[key] = value
-    return pairs
 
 
 def _describe(design: Design) -> None:

@@ -55,6 +55,21 @@ def test_simulate_compares_with_the_reference(model: Path, tmp_path: Path) -> No
     assert done.stdout.endswith(", bit-exact\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--mode", "interleaved", "-r", 3),
+        ("--mode", "unrolled", "--strategy", "shift_add"),
+        ("--strategy", "dsp", "--strategy", "lstm=shift_add"),
+    ],
+    ids=["interleaved", "unrolled", "strategy by layer"],
+)
+def test_the_options_of_a_design(model: Path, words: tuple[str | int, ...]) -> None:
+    done = rnnrtl_command("simulate", model, "-p", "fixed<8,3>", "-n", 4, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(", bit-exact\n")
+
+
 def test_estimate_counts_cells(model: Path) -> None:
     done = rnnrtl_command("estimate", model, "-p", "fixed<8,3>", "-t", "ice40", "--clock-mhz", 20)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,116 @@
+"""The options that make a design, once for all commands that begin with one."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional, get_type_hints
+
+import typer
+
+import rnnrtl
+from rnnrtl.design import Design
+from rnnrtl.options import MODES, STRATEGIES
+
+
+def made_design(
+    model: Annotated[
+        Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
+    ],
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            "-p",
+            help="fixed<W,I> (rounds, saturates) or ap_fixed<W,I[,Q[,O]]> as in Vitis HLS",
+        ),
+    ] = "fixed<16,6>",
+    formats: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads Optional
+        typer.Option(
+            "--format", "-f", help="format of some tensors: gru.hidden=fixed<12,2>; may be repeated"
+        ),
+    ] = None,
+    mode: Annotated[str, typer.Option("--mode", "-m", help=", ".join(MODES))] = "static",
+    reuse_factor: Annotated[
+        int, typer.Option("--reuse-factor", "-r", help="products that share one multiplier")
+    ] = 1,
+    strategy: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--strategy", help=", ".join(STRATEGIES) + "; or LAYER=STRATEGY, may be repeated"
+        ),
+    ] = None,
+    clock_mhz: Annotated[
+        float, typer.Option("--clock-mhz", help="clock to place registers for")
+    ] = 200.0,
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="FPGA family: xcup, xcu, xc7, ecp5, ice40")
+    ] = "xcup",
+    steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--steps", help="time steps of a sequence, where the file does not say"),
+    ] = None,
+    activations: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
+    ] = None,
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--name", help="Verilog top module"),
+    ] = None,
+) -> Design:
+    """Load a network and generate its design."""
+    network = rnnrtl.load(model, steps=steps, activations=pairs("--activation", activations))
+    # A word by itself is for all layers that no LAYER=STRATEGY names.
+    asked = [text if "=" in text else f"*={text}" for text in strategy or ["auto"]]
+    return rnnrtl.generate(
+        network,
+        {"*": precision, **pairs("--format", formats)},
+        mode=mode,
+        reuse_factor=reuse_factor,
+        strategy=pairs("--strategy", asked),
+        steps_per_beat=network.steps if mode == "unrolled" and network.steps else 1,
+        clock_mhz=clock_mhz,
+        target=target,
+        name=name,
+    )
+
+
+def design_command(app: typer.Typer, **defaults: Any) -> Callable[[Callable[..., None]], None]:
+    """Register a command whose first parameter is a design.
+
+    On the command line the options of `made_design` take its place; `defaults` replaces some of
+    their defaults.
+    """
+    options = inspect.signature(made_design).parameters
+    hints = get_type_hints(made_design, include_extras=True)
+    made = [p.replace(default=defaults.get(n, p.default)) for n, p in options.items()]
+
+    def register(command: Callable[..., None]) -> None:
+        _, *own = inspect.signature(command).parameters.values()
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            design = made_design(**{name: given.pop(name) for name in options})
+            command(design, **given)
+
+        run.__signature__ = inspect.Signature([*made, *own])  # type: ignore[attr-defined]
+        kept = {name: hint for name, hint in hints.items() if name != "return"}
+        of_command = get_type_hints(command, include_extras=True)
+        run.__annotations__ = {**kept, **{p.name: of_command[p.name] for p in own}}
+        del run.__wrapped__
+        app.command()(run)
+
+    return register
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """Return KEY=VALUE arguments of an option as a mapping."""
+    found = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint=option)
+        found[key] = value
+    return found
