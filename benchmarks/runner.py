@@ -62,7 +62,9 @@ class Results:
         return found
 
     def put(self, row: Row, stage: str, found: dict[str, Any]) -> None:
-        """Keep a finding."""
+        """Keep a finding; a row that is refused now keeps nothing of when it was not."""
+        if stage == "schedule" and "failed" in found:
+            self.rows.pop(row.key, None)
         self.rows.setdefault(row.key, {"row": row.as_dict()})[stage] = found
         held = {"command": "python -m benchmarks", "machine": machine(), "rows": self.rows}
         scratch = self.path.with_suffix(".new")

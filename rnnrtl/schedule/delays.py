@@ -107,7 +107,7 @@ DELAYS: Mapping[str, Delays] = MappingProxyType(
             _DATA_SHEET.format("DS182"),
         ),
         "ecp5": Delays(
-            "ECP5-6", 2.0, 1.6, 0.65, 0.035, 7.9, 0.8, (18, 18), 4, 7, 1, 0.24, None, 6.0,
+            "ECP5-6", 2.0, 1.6, 0.65, 0.035, 7.9, 0.8, (18, 18), 4, 7, 1, 0.5, None, 6.0,
             "slowest paths that nextpnr-ecp5 reports: 0.24 ns a look-up table, 0.9 ns through a "
             "carry chain, 3.9 ns a product, 0.5 ns a register; wires of 1.3 to 2.5 ns, to many "
             "readers 4 to 6 ns; 1.5 ns of the register are what a large design adds to them",
