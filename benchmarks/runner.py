@@ -62,8 +62,8 @@ class Results:
         return found
 
     def put(self, row: Row, stage: str, found: dict[str, Any]) -> None:
-        """Keep a finding; a row that is refused now keeps nothing of when it was not."""
-        if stage == "schedule" and "failed" in found:
+        """Keep a finding; beside another schedule nothing stands that the last one gave."""
+        if stage == "schedule" and _figures(found) != _figures(self.get(row, stage)):
             self.rows.pop(row.key, None)
         self.rows.setdefault(row.key, {"row": row.as_dict()})[stage] = found
         held = {"command": "python -m benchmarks", "machine": machine(), "rows": self.rows}
@@ -75,6 +75,11 @@ class Results:
         """Whether a stage is to be run: never was, or, given a digest, by other sources."""
         found = self.get(row, stage)
         return found is None or (stale is not None and found.get("source") != stale)
+
+
+def _figures(found: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a finding says of a design: without how and when that was found."""
+    return {key: v for key, v in (found or {}).items() if key not in ("seconds", "source")}
 
 
 def stages(row: Row, asked: Iterable[str]) -> Iterator[str]:
