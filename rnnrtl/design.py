@@ -71,7 +71,7 @@ class Design:
         self.options = options
         self.graph: Graph = trace(network, precision)
         self._strategy = options.strategy_of(network, precision)
-        self._turns = options.turns_of(network)
+        self._reuse = options.reuse_of(network)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
         self._plan: Plan = plan(self.graph)
 
@@ -95,7 +95,7 @@ class Design:
             steps_per_beat=self._steps_per_beat,
             strategy=self._strategy,
             balanced=self.options.reuse_factor != (1, 1),
-            turns=self._turns,
+            reuse=self._reuse,
         )
 
     @property
@@ -302,8 +302,10 @@ def generate(
         mapping of patterns such as "gru.hidden" or "*.kernel" to formats, or a `Precision`
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
-    reuse_factor : products that share one multiplier: 1, where only what waits for no state may
-        work in several cycles, at no cost of throughput, or (1, 1), where nothing is shared
+    reuse_factor : products of a recurrent layer that share one multiplier, one number or two
+        (kernel, recurrent kernel), up to a multiplier a gate. Dense layers after the last
+        recurrent one then run on its multipliers. With 1 only what waits for no state may work in
+        several cycles, at no cost of throughput; with (1, 1) nothing is shared
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
         are placed for
     strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products

@@ -9,6 +9,7 @@ from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
 from rnnrtl.network import Network, Recurrent
 from rnnrtl.schedule.delays import delays_of
+from rnnrtl.schedule.reuse import Reuse, reuse_of
 
 MODES = {
     "static": "one cell, steps in sequence",
@@ -28,10 +29,10 @@ class Options:
     Members
     -------
     mode : a key of `MODES`
-    reuse_factor : products of a recurrent layer that share one multiplier, up to the number of
-        its units: that many turns. With 1 every product of a loop has hardware of its own. What
-        waits for no state works in several cycles where that costs no throughput; with (1, 1),
-        kernel and recurrent kernel, nothing is shared at all
+    reuse_factor : products of a recurrent layer that share one multiplier, one number or two
+        (kernel, recurrent kernel). With 1 every product of a loop has hardware of its own, and
+        what waits for no state works in several cycles where that costs no throughput; with
+        (1, 1) nothing is shared at all
     clock_mhz : the clock that registers are placed for
     target : the FPGA family whose delays place them
     strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
@@ -53,11 +54,11 @@ class Options:
         if self.mode not in tuple(MODES):  # a dict would want to hash it
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
         factor = self.reuse_factor
-        apart = type(factor) is tuple and factor == (1, 1)
-        if not apart and not (type(factor) is int and factor >= 1):
+        parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
+        if not all(type(part) is int and part >= 1 for part in parts):
             raise UnsupportedError(
-                f"reuse_factor {self.reuse_factor!r} is not supported yet, only whole numbers from "
-                "1 up, and (1, 1)"
+                f"reuse_factor must be a whole number from 1 up, or two of them (kernel, recurrent "
+                f"kernel), not {self.reuse_factor!r}"
             )
         asked = self.strategy.values() if isinstance(self.strategy, Mapping) else [self.strategy]
         for strategy in asked:
@@ -83,9 +84,7 @@ class Options:
         """Return the strategy of each layer, by the name of its module: "dsp" or "shift_add"."""
         chosen = {}
         for layer in network.layers:
-            asked = self.strategy
-            if isinstance(asked, Mapping):
-                asked = asked.get(layer.name, asked.get("*", "auto"))
+            asked = self._strategy_asked(layer.name)
             if asked == "auto":
                 tensors = ["kernel"]
                 tensors += ["recurrent_kernel"] if isinstance(layer, Recurrent) else []
@@ -101,39 +100,34 @@ class Options:
         # An unrolled layer has a module for every step.
         return lambda module: chosen.get(module) or chosen[module.rpartition("_step_")[0]]
 
-    def turns_of(self, network: Network) -> dict[str, int]:
-        """Return in how many turns each recurrent layer computes its step.
+    def reuse_of(self, network: Network) -> dict[str, Reuse]:
+        """Return how the products of each recurrent layer share multipliers, if they do.
 
-        Raises UnsupportedError for a reuse factor that is more than a layer has units.
+        Raises UnsupportedError for a reuse factor that is more than a layer has products for.
         """
         if self.reuse_factor in (1, (1, 1)):
             return {}
-        factor = self.reuse_factor
-        assert isinstance(factor, int)
         if self.mode == "unrolled":
             raise UnsupportedError(
-                f"reuse_factor {factor} and mode 'unrolled' exclude each other: a beat at every "
-                "edge leaves no cycle for a second product"
+                f"reuse_factor {self.reuse_factor} and mode 'unrolled' exclude each other: a beat "
+                "at every edge leaves no cycle for a second product"
             )
-        turns = {}
+        reuse = {}
         for layer in network.layers:
             if isinstance(layer, Recurrent):
-                if factor > layer.units:
+                if self._strategy_asked(layer.name) == "shift_add":
                     raise UnsupportedError(
-                        f"reuse_factor {factor} is more than the {layer.units} units of "
-                        f"{layer.name}: not supported yet"
+                        f"reuse_factor {self.reuse_factor} and strategy 'shift_add' of "
+                        f"{layer.name} exclude each other: there is no multiplier to share; give "
+                        "strategy 'dsp' or 'auto'"
                     )
-                asked = self.strategy
-                if isinstance(asked, Mapping):
-                    asked = asked.get(layer.name, asked.get("*", "auto"))
-                if asked == "shift_add":
-                    raise UnsupportedError(
-                        f"reuse_factor {factor} and strategy 'shift_add' of {layer.name} exclude "
-                        "each other: there is no multiplier to share; give strategy 'dsp' or 'auto'"
-                    )
-                at_once = -(-layer.units // factor)
-                turns[layer.name] = -(-layer.units // at_once)
-        return turns
+                reuse[layer.name] = reuse_of(layer, self.reuse_factor)
+        return reuse
+
+    def _strategy_asked(self, layer: str) -> str:
+        if isinstance(self.strategy, Mapping):
+            return self.strategy.get(layer, self.strategy.get("*", "auto"))
+        return self.strategy
 
     def checked_steps_per_beat(self, steps: int | None) -> int:
         """Return `steps_per_beat`, or raise where it does not suit mode and network."""

@@ -9,7 +9,7 @@ import pytest
 import rnnrtl
 from rnnrtl.design import generate
 from rnnrtl.schedule import picture
-from rnnrtl.schedule.expand import _KINDS
+from rnnrtl.schedule.kinds import KINDS
 from rnnrtl.schedule.schedule import Schedule
 from tests.networks import CELLS, dense, network, recurrent
 from tests.test_cli import rnnrtl_command
@@ -28,7 +28,7 @@ def schedule_of(cell: str, **options: Any) -> Schedule:
 
 def test_every_kind_of_operation_has_its_unit() -> None:
     """A new kind that is neither a wire nor in UNITS would be missing from every picture."""
-    kinds = {*_KINDS.values(), "adder", "DSP adder", "choice"}
+    kinds = {*KINDS.values(), "adder", "DSP adder", "choice"}
     assert kinds - {"wire"} == set(picture.UNITS)
 
 

@@ -136,7 +136,8 @@ def test_postponing_saves_registers() -> None:
     net = network(recurrent("gru_after", 3, 6), steps=10)
     late = generate(net, "fixed<9,4>", mode="unrolled", steps_per_beat=10).schedule.ops
     graph = trace_unrolled(net, Precision.parse("fixed<9,4>"), 10)
-    soon = expand.Expansion(graph, plan(graph), DELAYS["xcup"], 5.0, {}, lambda layer: "shift_add")
+    choices = expand.Choices(lambda layer: "shift_add")
+    soon = expand.Expansion(graph, plan(graph), DELAYS["xcup"], 5.0, {}, choices)
     soon.finish()
     assert registers(late) < 0.9 * registers(soon.ops)
 

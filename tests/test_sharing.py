@@ -11,9 +11,10 @@ from rnnrtl.design import Design, SimulatorName
 from rnnrtl.network import Network
 from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.folding import fold_cost
+from rnnrtl.schedule.linear import Linear
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
-from rnnrtl.schedule.sums import FOLD_FROM, Linear, place_sums
+from rnnrtl.schedule.sums import FOLD_FROM, place_sums
 from rnnrtl.schedule.trees import IN_SERIES, MULTIPLIER, _exponent, _odd, _sums, cost
 from tests.arrivals import arrival
 from tests.networks import CELLS, dense, network, recurrent

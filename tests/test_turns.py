@@ -41,25 +41,62 @@ def test_turns_in_every_simulator(cell: str, mode: str, simulator: SimulatorName
     check(designed(wide(cell), mode, reuse_factor=5), simulator)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+@pytest.mark.parametrize("factor", [UNITS + 1, 9, 2 * UNITS, 13, UNITS * UNITS])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_factors_beyond_the_units(cell: str, mode: str, factor: int, sequences: bool) -> None:
+    design = designed(net_of(cell, sequences), mode, reuse_factor=factor)
+    check(design)
+    gates = {"lstm": 4, "gru_after": 3, "gru_before": 3}[cell]
+    array = [op for op in design.schedule.ops if op.kind == "product" and "_from_h_col" in op.name]
+    if cell != "gru_before":  # whose candidate has an array of its own
+        assert len(array) <= gates * -(-UNITS * UNITS // factor)
+
+
+@pytest.mark.parametrize("factors", [(1, 4), (4, 1), (3, 5), (15, 5), (5, 25), (15, 25)])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_factors_of_kernel_and_recurrent_kernel(
+    cell: str, mode: str, factors: tuple[int, int]
+) -> None:
+    check(designed(net_of(cell), mode, reuse_factor=factors))
+
+
+@pytest.mark.parametrize("factor", [2, 7, 12, 144])
+@pytest.mark.parametrize("cell", CELLS)
+def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
+    """Wider than the array and narrower, with tables and without."""
+    net = network(
+        recurrent(cell, 3, 12), dense(12, 31, "relu"), dense(31, 5, "tanh", name="b"),
+        dense(5, 2, name="c"), steps=2,
+    )  # fmt: skip
+    design = designed(net, "static", reuse_factor=factor)
+    check(design)
+    assert len(design.schedule.fed) == 3
+    # Multipliers for what depends on the state only: no dense layer has its own.
+    assert not [op for op in design.schedule.ops if op.kind == "product" and op.layer != cell]
+
+
+@pytest.mark.parametrize("seed", range(200))
 def test_random_networks_in_turns(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    units = int(rng.integers(2, 9))
+    features, units = int(rng.integers(1, 6)), int(rng.integers(2, 9))
     net = network(
         recurrent(
-            str(rng.choice(CELLS)), int(rng.integers(1, 5)), units, seed=seed,
-            sequences=bool(rng.integers(2)),
+            str(rng.choice(CELLS)), features, units, seed=seed, sequences=bool(rng.integers(2))
         ),
-        dense(units, int(rng.integers(1, 4)), str(rng.choice(["relu", "tanh", "linear"]))),
+        dense(units, int(rng.integers(1, 9)), str(rng.choice(["relu", "tanh", "linear"]))),
         steps=int(rng.integers(1, 5)),
-    )  # fmt: skip
+    )
     form = str(rng.choice(["fixed<6,3>", "ap_fixed<9,4>", "fixed<12,4>"]))
+    pair = (int(rng.integers(1, units * features + 1)), int(rng.integers(1, units**2 + 1)))
     check(
         designed(
             net,
             str(rng.choice(["static", "interleaved"])),
             form,
-            reuse_factor=int(rng.integers(2, units + 1)),
+            reuse_factor=pair if rng.integers(2) else pair[1],
             clock_mhz=float(rng.choice([50, 120, 200, 280])),
         )
     )
@@ -73,7 +110,7 @@ def test_more_turns_take_fewer_units_and_more_cycles(cell: str) -> None:
         assert many.multipliers < few.multipliers
         assert many.cycles_per_step > few.cycles_per_step
     for factor, schedule in zip(factors, schedules, strict=True):
-        assert max(op.phases for op in schedule.ops if op.layer == cell) == factor
+        assert {op.phases for op in schedule.ops if op.name.startswith("x_column")} == {factor}
     last = schedules[-1]
     if cell != "gru_before":  # whose candidate waits for all of r
         assert last.cycles_per_step <= 12 + designed(wide(cell), "static").schedule.cycles_per_step
@@ -89,8 +126,10 @@ def test_interleaved_sequences_take_the_units_in_every_cycle(cell: str) -> None:
 
 
 def test_what_is_not_supported_says_so() -> None:
-    with pytest.raises(UnsupportedError, match="more than the 5 units of lstm"):
-        designed(net_of("lstm"), "static", reuse_factor=6)
+    with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most 25"):
+        designed(net_of("lstm"), "static", reuse_factor=26)
+    with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most \(15, 25\)"):
+        designed(net_of("lstm"), "static", reuse_factor=(16, 1))
     with pytest.raises(UnsupportedError, match="exclude each other"):
         designed(net_of("lstm"), "unrolled", reuse_factor=2)
     with pytest.raises(UnsupportedError, match="no multiplier to share"):

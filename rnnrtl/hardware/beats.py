@@ -1,6 +1,106 @@
 """Which beat is where in the pipeline."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+_FEW_CYCLES = 64
+_FAR_APART = 8
+"""A pipeline of more cycles, whose beats are so far apart, has a counter a beat, not a chain."""
+
+
+class _Beside(Protocol):
+    """Beats with what is known of each; cycle -1 is before the edge."""
+
+    def valid(self, cycle: int) -> Value:
+        """Whether a beat is in a cycle."""
+
+    def known(self, name: str, cycle: int) -> Value:
+        """Return what is known of the beat in a cycle, if there is one."""
+
+
+class _Chain:
+    """A register for every cycle of the pipeline."""
+
+    def __init__(self, m: Module, accept: Value, known: Mapping[str, Value], cycles: int) -> None:
+        self._chains = {
+            name: self._delayed(m, value, f"_{name}", cycles) for name, value in known.items()
+        }
+        self._valid = self._delayed(m, accept, "", cycles, resets=True)
+
+    @staticmethod
+    def _delayed(
+        m: Module, value: Value, suffix: str, cycles: int, *, resets: bool = False
+    ) -> list[Value]:
+        chain: list[Value] = [value]
+        for cycle in range(cycles + 1):
+            following = Signal(value.shape(), name=f"beat_{cycle}{suffix}", reset_less=not resets)
+            m.d.sync += following.eq(chain[-1])
+            chain.append(following)
+        return chain
+
+    def valid(self, cycle: int) -> Value:
+        return self._valid[cycle + 1]
+
+    def known(self, name: str, cycle: int) -> Value:
+        return self._chains[name][cycle + 1]
+
+
+class _Ages:
+    """A counter for every beat that the pipeline may hold, the youngest first."""
+
+    def __init__(
+        self, m: Module, accept: Value, known: Mapping[str, Value], cycles: int, interval: int
+    ) -> None:
+        self._m = m
+        self._accept = accept
+        self._interval = interval
+        self._found: dict[tuple[str, int], Signal] = {}
+        count = cycles // interval + 1
+        none = cycles + 1
+        self._ages = [Signal(range(none + 1), init=none, name=f"age_{n}") for n in range(count)]
+        self._known = {
+            name: [value]
+            + [Signal(value.shape(), name=f"age_{n}_{name}", reset_less=True) for n in range(count)]
+            for name, value in known.items()
+        }
+        older = [Mux(age == none, none, age + 1) for age in self._ages]
+        for n, age in enumerate(self._ages):
+            m.d.sync += age.eq(Mux(accept, older[n - 1] if n else 0, older[n]))
+        with m.If(accept):
+            m.d.sync += [
+                to.eq(value)
+                for values in self._known.values()
+                for to, value in zip(values[1:], values[:-1], strict=True)
+            ]
+
+    def _here(self, cycle: int) -> list[Value]:
+        """Return for each beat that may be in a cycle whether it is."""
+        # A beat that others follow is so many intervals older than the youngest at least.
+        return [age == cycle for age in self._ages[: cycle // self._interval + 1]]
+
+    def valid(self, cycle: int) -> Value:
+        if cycle < 0:
+            return self._accept
+        if ("", cycle) not in self._found:
+            self._found["", cycle] = found = Signal(name=f"beat_{cycle}")
+            self._m.d.comb += found.eq(Cat(self._here(cycle)).any())
+        return self._found["", cycle]
+
+    def known(self, name: str, cycle: int) -> Value:
+        if cycle < 0:
+            return self._known[name][0]
+        if (name, cycle) not in self._found:
+            values = self._known[name][1:]
+            self._found[name, cycle] = found = Signal(
+                values[0].shape(), name=f"beat_{cycle}_{name}"
+            )
+            total: Value = Const(0, values[0].shape())
+            for here, value in zip(self._here(cycle), values, strict=False):
+                total = total | Mux(here, value, 0)
+            self._m.d.comb += found.eq(total)
+        return self._found[name, cycle]
 
 
 class Beats:
@@ -14,15 +114,16 @@ class Beats:
     accept, last : whether a beat is taken at this edge, and whether its `tlast` is set
     cycles : the last cycle of the pipeline
     slots : independent sequences in flight
+    interval : least cycles between two beats
     """
 
-    def __init__(self, m: Module, accept: Value, last: Value, cycles: int, slots: int) -> None:
+    def __init__(
+        self, m: Module, accept: Value, last: Value, cycles: int, slots: int, interval: int
+    ) -> None:
         self._m = m
-        self._phases: dict[tuple[int, int], Signal] = {}
-        self._valid = self._delayed(m, accept, "", cycles, resets=True)
-        self._last = self._delayed(m, last, "_last", cycles)
-        self._slot: list[Value] = [Const(0)] * (cycles + 2)
-        self._first: list[Value] = [Const(0)] * (cycles + 2)
+        self._interval = interval
+        self._phases: dict[tuple[int, int, bool], tuple[Value, Value]] = {}
+        known = {"last": last}
         if slots > 1:
             slot = Signal(range(slots))
             # Whether each sequence is at its start, the one whose turn it is first.
@@ -31,42 +132,55 @@ class Beats:
                 m.d.sync += [slot.eq(slot + 1), starts.eq(Cat(starts[1:], last))]
                 with m.If(slot == slots - 1):
                     m.d.sync += slot.eq(0)
-            self._slot = self._delayed(m, slot, "_slot", cycles)
-            self._first = self._delayed(m, starts[0], "_first", cycles)
-
-    @staticmethod
-    def _delayed(
-        m: Module, value: Value, suffix: str, cycles: int, *, resets: bool = False
-    ) -> list[Value]:
-        chain: list[Value] = [value]
-        for cycle in range(cycles + 1):
-            following = Signal(value.shape(), name=f"beat_{cycle}{suffix}", reset_less=not resets)
-            m.d.sync += following.eq(chain[-1])
-            chain.append(following)
-        return chain
+            known |= {"slot": slot, "first": starts[0]}
+        self._beats: _Beside
+        if cycles >= _FEW_CYCLES and interval >= _FAR_APART:
+            self._beats = _Ages(m, accept, known, cycles, interval)
+        else:
+            self._beats = _Chain(m, accept, known, cycles)
 
     def valid(self, cycle: int, last_only: bool = False) -> Value:
         """Whether a beat is in `cycle` (and is its sequence's last)."""
-        valid = self._valid[cycle + 1]
-        return valid & self._last[cycle + 1] if last_only else valid
+        valid = self._beats.valid(cycle)
+        return valid & self.last(cycle) if last_only else valid
 
-    def phase(self, cycle: int, phases: int) -> Value:
+    def loads(self, cycle: int) -> Value:
+        """Return what enables a register that holds the beat of `cycle` until the next one.
+
+        Where beats follow each other at every edge nothing is held.
+        """
+        return self.valid(cycle) if self._interval > 1 else Const(1)
+
+    def phase(self, cycle: int, phases: int, last_only: bool = False) -> Value:
         """How many cycles ago a beat was in `cycle`, for as many cycles as `phases`."""
-        width = (phases - 1).bit_length()
-        if (cycle, width) not in self._phases:
-            phase = Signal(width, name=f"phase_{cycle}")
-            self._m.d.sync += phase.eq(Mux(self.valid(cycle - 1), 0, phase + 1))
-            self._phases[cycle, width] = phase
-        return self._phases[cycle, width]
+        return self._counter(cycle, phases, last_only)[1]
+
+    def coming_phase(self, cycle: int, phases: int, last_only: bool = False) -> Value:
+        """Return what `phase` will be after the edge: the address of a memory with a register."""
+        return self._counter(cycle, phases, last_only)[0]
+
+    def _counter(self, cycle: int, phases: int, last_only: bool) -> tuple[Value, Value]:
+        key = (cycle, phases, last_only)
+        if key not in self._phases:
+            phase = Signal(range(phases), name=f"phase_{cycle}")
+            coming = Signal(range(phases), name=f"coming_phase_{cycle}")
+            following = phase + 1
+            if phases & (phases - 1):  # what it addresses has no more than so many words
+                following = Mux(phase == phases - 1, phase, following)
+            begins = self.valid(cycle - 1, last_only)
+            self._m.d.comb += coming.eq(Mux(begins, 0, following))
+            self._m.d.sync += phase.eq(coming)
+            self._phases[key] = (coming, phase)
+        return self._phases[key]
 
     def last(self, cycle: int) -> Value:
         """Whether the beat in `cycle` is its sequence's last."""
-        return self._last[cycle + 1]
+        return self._beats.known("last", cycle)
 
     def first(self, cycle: int) -> Value:
         """Whether the beat in `cycle` is its sequence's first; known with several slots only."""
-        return self._first[cycle + 1]
+        return self._beats.known("first", cycle)
 
     def slot(self, cycle: int) -> Value:
         """Which of the sequences in flight the beat in `cycle` belongs to."""
-        return self._slot[cycle + 1]
+        return self._beats.known("slot", cycle)

@@ -1,6 +1,6 @@
 """The core: a scheduled network behind two AXI4-Streams."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ class Core(wiring.Component):
     Latency
         `schedule.latency_cycles` edges from the first beat accepted to the result valid.
     Throughput
-        One time step every `schedule.beat_interval` cycles.
+        One time step every `schedule.beat_interval` cycles, a last one `schedule.last_interval`.
 
     Parameters
     ----------
@@ -70,7 +70,15 @@ class Core(wiring.Component):
         m = Module()
         accept = Signal()
         m.d.comb += accept.eq(self.s_axis_tvalid & self.s_axis_tready)
-        beats = Beats(m, accept, self.s_axis_tlast, self.schedule.result_cycle, self.schedule.slots)
+        schedule = self.schedule
+        beats = Beats(
+            m,
+            accept,
+            self.s_axis_tlast,
+            schedule.result_cycle,
+            schedule.slots,
+            schedule.beat_interval,
+        )
         Datapath(m, self.schedule, self.input, self.s_axis_tdata, beats).build(
             result := Signal(self.output.beat_bits), self.output
         )
@@ -99,12 +107,14 @@ class Core(wiring.Component):
             given.eq(self.m_axis_tvalid & self.m_axis_tready),
         ]
         m.d.sync += free_slots.eq(free_slots - taken + given)
-        if self.schedule.beat_interval == 1:
+        if schedule.last_interval == 1:
             m.d.comb += self.s_axis_tready.eq(free_slots.any())
             return m
-        busy = Signal(range(self.schedule.beat_interval))
+        busy = Signal(range(schedule.last_interval))
+        waits = (schedule.beat_interval - 1, schedule.last_interval - 1)
         with m.If(accept):
-            m.d.sync += busy.eq(self.schedule.beat_interval - 1)
+            wait = waits[0] if waits[0] == waits[1] else Mux(self.s_axis_tlast, waits[1], waits[0])
+            m.d.sync += busy.eq(wait)
         with m.Elif(busy.any()):
             m.d.sync += busy.eq(busy - 1)
         m.d.comb += self.s_axis_tready.eq(~busy.any() & free_slots.any())

@@ -3,9 +3,10 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from rnnrtl.hardware.beats import Beats
+from rnnrtl.hardware.constants import Constants
 from rnnrtl.hardware.registers import Registers, extended, shape_of
 from rnnrtl.hardware.roms import Roms
-from rnnrtl.hardware.states import HeldState, SlotState
+from rnnrtl.hardware.states import FedState, HeldState, SlotState, State
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.schedule import Schedule
@@ -23,7 +24,8 @@ class Datapath:
         self._data = data
         self._beats = beats
         self._layers: dict[str, Module] = {"": m}
-        self._registers = Registers(schedule.beat_interval, self._module, beats.valid)
+        self._registers = Registers(schedule, self._module, beats.valid)
+        self._constants = Constants(beats)
         self._values: dict[Op, Value] = {}
         self._since: dict[Op, int] = {}
         self._roms = Roms(self._module)
@@ -35,24 +37,27 @@ class Datapath:
             start = lane * self._stream.lane_bits
             code = self._data[start : start + self._stream.width].as_signed()
             self._values[op], self._since[op] = code, -1
-        states = [
+        states: list[State] = [
             SlotState(state, schedule.slots, schedule.beat_interval)
             if schedule.slots > 1
             else HeldState(state)
             for state in schedule.states
         ]
-        for state, kept in zip(self._schedule.states, states, strict=True):
+        states += [FedState(fed, schedule.last_interval) for fed in schedule.fed]
+        described = schedule.states + schedule.fed
+        for state, kept in zip(described, states, strict=True):
             for op, lane in zip(state.state, kept.lanes, strict=True):
                 self._values[op], self._since[op] = lane, kept.since
         for op in self._schedule.ops:
             if op not in self._values:
                 self._add(op)
-        for state, kept in zip(self._schedule.states, states, strict=True):
+        for state, kept in zip(described, states, strict=True):
             kept.connect(self._module(state.state[0].layer), self._beats, self._at)
         cycle = self._schedule.result_cycle
         lanes = [self._at(op, cycle) for op in self._schedule.output]
         self._m.d.comb += result.eq(Cat(extended(lane, stream.lane_bits) for lane in lanes))
         self._registers.connect()
+        self._constants.connect(self._m)
 
     def _module(self, layer: str) -> Module:
         if layer not in self._layers:
@@ -68,10 +73,11 @@ class Datapath:
         signal = Signal(shape_of(op), name=op.name)
         self._values[op], self._since[op] = signal, op.cycle
         m = self._module(op.layer)
-        if op.kind == "choice":
-            self._choose(
-                m, op, signal, [self._at(o, op.cycle + k) for k, o in enumerate(op.operands)]
-            )
+        if op.values:
+            self._constants.read(op, signal)
+            return
+        if op.select:
+            self._choose(m, op, signal, [self._chosen(op, p) for p in range(op.phases)])
             return
         if op.rom is not None:
             m.d.comb += signal.eq(self._read(op))
@@ -80,7 +86,7 @@ class Datapath:
         if op.carry is not None:
             carried = Signal(shape_of(op), name=f"{op.name}_carried")
             kept = self._registers.stream(op, signal, 1)
-            m.d.comb += carried.eq(Mux(self._beats.valid(op.cycle), operands[-1], op.carry(kept)))
+            m.d.comb += carried.eq(Mux(self._begins(op), operands[-1], op.carry(kept)))
             operands[-1] = carried
         assert op.compute is not None
         value = op.compute(*operands)
@@ -94,8 +100,7 @@ class Datapath:
         interval = self._schedule.beat_interval
         self._since[op] = op.cycle + interval - 1
         before = op.cycle - 1
-        enable = self._beats.valid(before) if interval > 1 else Const(1)
-        return self._roms.read(op, self._at(op.operands[0], before), enable)
+        return self._roms.read(op, self._at(op.operands[0], before), self._beats.loads(before))
 
     def _operand(self, op: Op, operand: Op) -> Value:
         """Return what an operation reads of an operand, in all its phases."""
@@ -103,19 +108,44 @@ class Datapath:
             # An operation of one phase reads the one that is due in its own cycle.
             delay = op.cycle - operand.cycle if op.phases > 1 else 0
             return self._registers.stream(operand, self._values[operand], delay)
+        if operand.kind == "constant":
+            return self._at(operand, op.cycle)
         values = [self._at(operand, op.cycle + phase) for phase in range(op.phases)]
-        if all(value is values[0] for value in values) or operand.kind == "constant":
+        if all(value is values[0] for value in values):
             return values[0]
         # A register that holds until the next beat is followed by another one for what is late.
         held = Signal(shape_of(operand), name=f"{op.name}_{operand.name}")
-        self._choose(self._module(op.layer), op, held, values)
+        self._choose(self._module(op.layer), op, held, list(values))
         return held
 
-    def _choose(self, m: Module, op: Op, signal: Signal, values: list[Value]) -> None:
+    def _chosen(self, op: Op, phase: int) -> Value | None:
+        """Return what a choice takes in a phase, or None where that is never read."""
+        number = op.select[phase]
+        return None if number is None else self._at(op.operands[number], op.cycle + phase)
+
+    def _begins(self, op: Op) -> Value:
+        """Whether an accumulator begins anew."""
+        if not op.adds:
+            return self._beats.valid(op.cycle, op.last_only)
+        begins = Signal(name=f"{op.name}_begins")
+        values = [Const(not add, 1) for add in op.adds]
+        self._choose(self._module(op.layer), op, begins, list(values))
+        return begins
+
+    def _choose(self, m: Module, op: Op, signal: Signal, values: list[Value | None]) -> None:
         """Drive a signal with another value in each phase of an operation."""
-        with m.Switch(self._beats.phase(op.cycle, op.phases)):
-            for phase, value in enumerate(values[:-1]):
-                with m.Case(phase):
+        chosen: dict[int, tuple[Value, list[int]]] = {}
+        for phase, value in enumerate(values):
+            if value is not None:
+                key = value.value if isinstance(value, Const) else -1 - id(value)
+                chosen.setdefault(key, (value, []))[1].append(phase)
+        *others, (last, _) = sorted(chosen.values(), key=lambda item: len(item[1]))
+        if not others:
+            m.d.comb += signal.eq(last)
+            return
+        with m.Switch(self._beats.phase(op.cycle, op.phases, op.last_only)):
+            for value, phases in others:
+                with m.Case(*phases):
                     m.d.comb += signal.eq(value)
             with m.Default():
-                m.d.comb += signal.eq(values[-1])
+                m.d.comb += signal.eq(last)

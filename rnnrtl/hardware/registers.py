@@ -6,6 +6,7 @@ from collections.abc import Callable
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 
 from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.schedule import Schedule
 
 
 def shape_of(op: Op) -> Shape:
@@ -30,18 +31,19 @@ class Registers:
 
     Parameters
     ----------
-    interval : least cycles between two beats
+    schedule : how far beats, and sequences' last beats, are apart
     module : layer name -> the module that the layer's signals belong to
     enable : (cycle, last_only) -> whether a beat is in that cycle (and is a sequence's last)
     """
 
     def __init__(
         self,
-        interval: int,
+        schedule: Schedule,
         module: Callable[[str], Module],
         enable: Callable[[int, bool], Value],
     ) -> None:
-        self._interval = interval
+        # (not) last_only -> least cycles between two beats that matter
+        self._intervals = {False: schedule.beat_interval, True: schedule.last_interval}
         self._module = module
         self._enable = enable
         self._chains: dict[Op, list[Signal]] = {}
@@ -53,18 +55,19 @@ class Registers:
         """Return in `cycle` what `op` was when `computed` held it, in cycle `since`."""
         if cycle <= since:
             return computed
-        needed = -(-(cycle - since) // self._interval)
+        interval = self._intervals[op.last_only]
+        needed = -(-(cycle - since) // interval)
         chain = self._chains.setdefault(op, [])
         while len(chain) < needed:
             # Not reset: a value without its beat is never read.
             register = Signal(shape_of(op), name=f"{op.name}_q{len(chain) or ''}", reset_less=True)
             source = chain[-1] if chain else computed
-            loaded = since + len(chain) * self._interval
+            loaded = since + len(chain) * interval
             self._loads[op.layer, loaded, op.last_only].append((register, source))
             chain.append(register)
-        if self._interval > 1:
+        if interval > 1:
             self._held.update(id(register) for register in chain[: needed - 1])
-        if cycle - since - (needed - 1) * self._interval > 1:
+        if cycle - since - (needed - 1) * interval > 1:
             self._held.add(id(chain[needed - 1]))
         return chain[needed - 1]
 
@@ -83,15 +86,9 @@ class Registers:
         """Load every register that was asked for."""
         for (layer, cycle, last_only), loads in self._loads.items():
             m = self._module(layer)
-            # Where a beat may come at every edge there is nothing to hold: without an enable,
-            # a long delay can become a shift register in LUTs.
+            # Without an enable a long delay can become a shift register in LUTs.
             held = [load for load in loads if id(load[0]) in self._held]
             m.d.sync += [to.eq(source) for to, source in loads if id(to) not in self._held]
             if held:
                 with m.If(self._enable(cycle, last_only)):
                     m.d.sync += [to.eq(source) for to, source in held]
-
-    @property
-    def bits(self) -> int:
-        """Register bits in all."""
-        return sum(len(r) for chain in self._chains.values() for r in chain)

@@ -1,6 +1,7 @@
 """Where a recurrent layer keeps its state from one time step to the next."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import memory
@@ -12,6 +13,16 @@ from rnnrtl.schedule.schedule import StateSchedule
 
 At = Callable[[Op, int], Value]
 """(operation, cycle) -> its value in that cycle."""
+
+
+class State(Protocol):
+    """Where a vector is kept: its lanes, and the last cycle of a beat in which they stand."""
+
+    lanes: tuple[Signal, ...]
+    since: int
+
+    def connect(self, m: Module, beats: Beats, at: At) -> None:
+        """Drive the lanes."""
 
 
 class HeldState:
@@ -49,7 +60,6 @@ class SlotState:
     def __init__(self, state: StateSchedule, slots: int, interval: int) -> None:
         self._state = state
         self._slots = slots
-        self._interval = interval
         self.lanes = tuple(
             Signal(shape_of(op), name=op.name, reset_less=True) for op in state.state
         )
@@ -75,11 +85,33 @@ class SlotState:
             read.addr.eq(beats.slot(state.read - 1)),
         ]
         start = 0
-        loaded = beats.valid(state.read - 1) if self._interval > 1 else Const(1)
-        with m.If(loaded):
+        with m.If(beats.loads(state.read - 1)):
             for lane, initial in zip(self.lanes, state.initial, strict=True):
                 value = read.data[start : start + len(lane)]
                 m.d.sync += lane.eq(
                     Mux(beats.first(state.read - 1), Const(initial, lane.shape()), value)
                 )
                 start += len(lane)
+
+
+class FedState:
+    """A register for a vector of a sequence's last step, for the array to read.
+
+    It stands until the next sequence's comes, at least as long as the array is busy with it.
+    """
+
+    def __init__(self, state: StateSchedule, interval: int) -> None:
+        self._state = state
+        self.lanes = tuple(
+            Signal(shape_of(op), name=op.name, reset_less=True) for op in state.state
+        )
+        self.since = state.written + interval - 1
+
+    def connect(self, m: Module, beats: Beats, at: At) -> None:
+        """Load the vector."""
+        cycle = self._state.written - 1
+        with m.If(beats.valid(cycle, last_only=True)):
+            m.d.sync += [
+                lane.eq(at(op, cycle))
+                for lane, op in zip(self.lanes, self._state.following, strict=True)
+            ]

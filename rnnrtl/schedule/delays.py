@@ -76,13 +76,21 @@ class Delays:
         levels = 1 - (-max(0, address - self.rom_inputs) // self.rom_step)
         return self.logic * levels + self.mux * muxes
 
-    def choice(self, count: int, *, constant: bool) -> float:
-        """Return the delay of taking one of several values by a counter, or of constants."""
-        selects = max(count - 1, 1).bit_length()
-        if constant:
-            return self.rom(count)
+    def choice(self, count: int) -> float:
+        """Return the delay of taking one of several values by a counter."""
+        if count == 1:
+            return 0.0
+        selects = (count - 1).bit_length()
         resolved = 2 if self.lut_inputs >= 6 else 1
         return self.logic * -(-selects // resolved)
+
+    def constants(self, count: int) -> float:
+        """Return the delay of taking one of several constants by a counter."""
+        return 0.0 if self.in_memory(count) else self.rom(count)
+
+    def in_memory(self, count: int) -> bool:
+        """Whether constants by a counter are better read from a memory with a register."""
+        return count > 1 << self.lut_inputs
 
     def saturation(self, dropped_bits: int) -> float:
         """Return the delay of saturating to a power of two: compare the upper bits, select."""

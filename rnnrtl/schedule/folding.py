@@ -7,10 +7,12 @@ arithmetic: S. A. White, IEEE ASSP Magazine 6(3), 1989).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 from rnnrtl.fixedpoint.arithmetic import beside, low_bits, shift_right
+from rnnrtl.schedule.linear import Linear
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
@@ -42,7 +44,10 @@ def fold_rows(
     for unit in range(units):
         members = range(unit, len(rows), units)
         title = f"{names[unit]}_in_turn"
-        terms = turn_terms(placer, [rows[row] for row in members], title, layer, units)
+        own = [Linear(dict(rows[row])) for row in members]
+        operands = dict.fromkeys(op for row in own for op in row.terms)
+        columns = [Column(op, [op] * len(own)) for op in operands]
+        terms = turn_terms(placer, columns, own, title, layer, units)
         terms += turn_constants(placer, [constants[row] for row in members], title, layer)
         total = tree(placer, terms, title, layer)
         for phase, row in enumerate(members):
@@ -51,19 +56,48 @@ def fold_rows(
     return [sums[row] for row in range(len(rows))]
 
 
-def turn_terms(placer: Placer, rows: Rows, name: str, layer: str, readers: int) -> list[Term]:
+@dataclass(frozen=True, eq=False)
+class Column:
+    """An operand of multipliers whose weight is another one in each phase.
+
+    Members
+    -------
+    op : what is multiplied
+    reads : what that is in each phase; None where it does not matter, as in phases after these
+    """
+
+    op: Op
+    reads: Sequence[Op | None]
+
+    def weight(self, row: Linear | None, phase: int) -> int:
+        """Return the weight that a row has for the column in a phase."""
+        read = self.reads[phase] if phase < len(self.reads) else None
+        return 0 if row is None or read is None else row.terms.get(read, 0)
+
+
+def turn_terms(
+    placer: Placer,
+    columns: Sequence[Column],
+    rows: Sequence[Linear | None],
+    name: str,
+    layer: str,
+    readers: int,
+) -> list[Term]:
     """Return the terms of a sum that is another row in each phase.
 
-    As many units as `readers` read the same operations.
+    As many units as `readers` read the same columns.
     """
     terms = []
-    for op in dict.fromkeys(op for row in rows for op in row):
-        values = [row.get(op, 0) for row in rows]
+    for column in columns:
+        op = column.op
+        values = [column.weight(row, phase) for phase, row in enumerate(rows)]
+        if not any(values):
+            continue
         shift = (abs(values[0]) or 1).bit_length() - 1
         if set(values) in ({1 << shift}, {-1 << shift}):
             terms.append(Term(op, shift, values[0] < 0))
             continue
-        weight = _chosen(placer, values, f"{name}_weight_for_{op.name}", layer)
+        weight = placer.constants(f"{name}_weight_for_{op.name}", layer, values)
         corners = [x * w for x in (op.lowest, op.highest) for w in values]
         product = placer.add(
             f"{name}_from_{op.name}",
@@ -82,13 +116,7 @@ def turn_constants(placer: Placer, values: Sequence[int], name: str, layer: str)
     """Return the constant of a sum that is another one in each phase, or nothing for zeros."""
     if not any(values):
         return []
-    return [Term(_chosen(placer, values, f"{name}_bias", layer), 0, negative=False)]
-
-
-def _chosen(placer: Placer, values: Sequence[int], name: str, layer: str) -> Op:
-    return placer.choice(
-        name, layer, tuple(placer.constant(name, layer, value) for value in values)
-    )
+    return [Term(placer.constants(f"{name}_bias", layer, values), 0, negative=False)]
 
 
 def fold_digits(
@@ -148,7 +176,7 @@ def _digits(
         compute = _digit(low, taken, offset >> low)
         bounds = (0, (1 << taken) - 1)
         slices.append(placer.add(name, layer, bounds, (op,), compute, 0.0, kind="wire", at=at))
-    return placer.choice(f"{op.name}_digit", layer, tuple(slices))
+    return placer.choice(f"{op.name}_digit", layer, slices)
 
 
 def _digit(low: int, bits: int, turned: int) -> Callable[[Any], Any]:

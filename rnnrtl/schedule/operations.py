@@ -15,9 +15,9 @@ class Op:
     computed in `cycle` and stands `ready` ns after its start; later cycles read it from a register.
 
     An operation of several phases is one unit that is used once a cycle, from `cycle` on: its
-    operands of several phases are at the same phase, others hold still. A "choice" takes another
-    of its operands in each phase. An operation of one phase whose operand has several reads the
-    phase that is due in its own cycle.
+    operands of several phases are at the same phase, others hold still. A "choice" takes one of
+    its operands, or of some constants, in each phase. An operation of one phase whose operand has
+    several reads the phase that is due in its own cycle.
 
     Members
     -------
@@ -31,11 +31,15 @@ class Op:
     loops : layers whose state it depends on
     last_only : matters only at a sequence's last step
     rom, title : for a ROM read, whose operand is the magnitude
-    block : whether the ROM is in block RAM, which takes its address at the edge before `cycle`
+    block : whether the ROM, or the constants, are in a memory that takes its address at the edge
+        before `cycle`
     kind : what it is, for reports: "input", "state", "product", "adder", ...
     delay : how long it takes, ns
     phases : cycles for which it is used
+    select : for a choice: which operand it takes in each phase, None where that is never read
+    values : for a choice of constants: which one it takes in each phase
     carry : for an accumulator: its value in one phase -> its second operand in the next
+    adds : for an accumulator: in which phases it carries on; in all but the first where empty
     """
 
     name: str
@@ -53,7 +57,10 @@ class Op:
     kind: str = ""
     delay: float = 0.0
     phases: int = 1
+    select: tuple[int | None, ...] = ()
+    values: tuple[int, ...] = ()
     carry: Callable[[Any], Any] | None = None
+    adds: tuple[bool, ...] = ()
     block: bool = False
 
     def __repr__(self) -> str:

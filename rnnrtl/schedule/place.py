@@ -1,6 +1,6 @@
 """Placing operations in clock cycles: as soon as possible, chained as far as the clock allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ from rnnrtl.errors import UnsupportedError
 from rnnrtl.lut.table import Rom
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.operations import Op
+
+_SOURCES = ("constant", "input", "state")
 
 
 @dataclass(eq=False)
@@ -46,76 +48,30 @@ class Placer:
         last_only: bool = False,
         rom: Rom | None = None,
         title: str = "",
+        times: Sequence[tuple[int, float]] | None = None,
         at: tuple[int, float] | None = None,
+        phases: int = 1,
+        select: tuple[int | None, ...] = (),
+        values: tuple[int, ...] = (),
         carry: Callable[[Any], Any] | None = None,
+        adds: tuple[bool, ...] = (),
         block: bool = False,
     ) -> Op:
         """Place an operation in the first cycle that its operands and the clock allow.
 
-        `at` is a time (cycle, ready) found by the caller instead. It has as many phases as its
-        operands.
+        `times` is when what it reads stands, (cycle, ready) each: when its operands do, where it
+        is not given, and then it has as many phases as they. `at` is a time found by the caller
+        instead.
         """
-        phases = max((op.phases for op in operands), default=1)
-        times = [_stands(op, phases, block=block) for op in operands]
-        return self._add(
-            name, layer, bounds, operands, compute, delay, times,
-            kind=kind, last_only=last_only, rom=rom, title=title, at=at, phases=phases,
-            carry=carry, block=block,
-        )  # fmt: skip
-
-    def choice(self, name: str, layer: str, operands: tuple[Op, ...]) -> Op:
-        """Place what takes each of its operands in turn, one a cycle."""
-        bounds = (min(op.lowest for op in operands), max(op.highest for op in operands))
-        times = [
-            (op.cycle - phase, op.ready)
-            for phase, op in enumerate(operands)
-            if op.kind != "constant" and op.cycle >= phase
-        ]
-        delay = self.delays.choice(len(operands), constant=not times)
-        return self._add(
-            name, layer, bounds, operands, None, delay, times,
-            kind="choice", phases=len(operands),
-        )  # fmt: skip
-
-    def phase(
-        self,
-        name: str,
-        layer: str,
-        bounds: tuple[int, int],
-        op: Op,
-        phase: int,
-        compute: Callable[[Any], Any] = lambda v: v,
-    ) -> Op:
-        """Place what reads one phase of an operation of several."""
-        return self._add(
-            name, layer, bounds, (op,), compute, 0.0, [(op.cycle + phase, op.ready)], kind="wire"
-        )
-
-    def _add(
-        self,
-        name: str,
-        layer: str,
-        bounds: tuple[int, int],
-        operands: tuple[Op, ...],
-        compute: Callable[..., Any] | None,
-        delay: float,
-        times: list[tuple[int, float]],
-        *,
-        kind: str,
-        last_only: bool = False,
-        rom: Rom | None = None,
-        title: str = "",
-        at: tuple[int, float] | None = None,
-        phases: int = 1,
-        carry: Callable[[Any], Any] | None = None,
-        block: bool = False,
-    ) -> Op:
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
             raise UnsupportedError(
                 f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
                 f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {int(fastest)} MHz"
             )
+        if times is None:
+            phases = max([len(adds), 1, *(op.phases for op in operands)])
+            times = [_stands(op, phases, block=block) for op in operands]
         cycle, start = max([(0, 0.0), *times])
         if start + delay > self.budget + 1e-9:
             cycle, start = cycle + 1, 0.0
@@ -135,11 +91,87 @@ class Placer:
             kind,
             delay,
             phases,
+            select,
+            values,
             carry,
+            adds,
             block,
         )
         self.ops.append(op)
         return op
+
+    def choice(self, name: str, layer: str, reads: Sequence[Op | None]) -> Op:
+        """Place what takes one operation after the other, one a cycle; None where it never is read.
+
+        Raises ValueError where that is nothing at all.
+        """
+        first: dict[Op, int] = {}
+        again: set[Op] = set()
+        for phase, op in enumerate(reads):
+            if op is not None:
+                again.update({op} & first.keys())
+                first.setdefault(op, phase)
+        operands = tuple(first)
+        number = {op: n for n, op in enumerate(operands)}
+        times = []
+        for op, phase in first.items():
+            # What is read again stands in its register from the first time on.
+            held = op in again and op.kind not in _SOURCES
+            cycle, ready = (op.cycle + 1, 0.0) if held else (op.cycle, op.ready)
+            if op.kind != "constant" and cycle >= phase:
+                times.append((cycle - phase, ready))
+        return self.add(
+            name,
+            layer,
+            (min(op.lowest for op in operands), max(op.highest for op in operands)),
+            operands,
+            None,
+            self.delays.choice(len(operands)),
+            kind="choice",
+            times=times,
+            phases=len(reads),
+            select=tuple(None if op is None else number[op] for op in reads),
+        )
+
+    def constants(self, name: str, layer: str, values: Sequence[int]) -> Op:
+        """Place what gives one constant after the other, one a cycle."""
+        return self.add(
+            name,
+            layer,
+            (min(values), max(values)),
+            (),
+            None,
+            self.delays.constants(len(values)),
+            kind="choice",
+            times=[],
+            phases=len(values),
+            values=tuple(values),
+            block=self.delays.in_memory(len(values)),
+        )
+
+    def phase(
+        self,
+        name: str,
+        layer: str,
+        bounds: tuple[int, int],
+        op: Op,
+        phase: int,
+        compute: Callable[[Any], Any] = lambda v: v,
+        *,
+        last_only: bool = False,
+    ) -> Op:
+        """Place what reads one phase of an operation of several."""
+        return self.add(
+            name,
+            layer,
+            bounds,
+            (op,),
+            compute,
+            0.0,
+            kind="wire",
+            times=[(op.cycle + phase, op.ready)],
+            last_only=last_only,
+        )
 
     def source(
         self, name: str, layer: str, bounds: tuple[int, int], cycle: int, *, kind: str
@@ -166,5 +198,5 @@ def _stands(op: Op, phases: int, *, block: bool) -> tuple[int, float]:
     An operand that holds still for several phases is read from its register in all of them, and
     block RAM reads its address from a register, which is its own.
     """
-    holds = op.phases < phases and op.kind not in ("constant", "input", "state")
+    holds = op.phases == 1 < phases and op.kind not in _SOURCES
     return (op.cycle + 1, 0.0) if holds or block else (op.cycle, op.ready)

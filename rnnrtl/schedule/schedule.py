@@ -1,16 +1,19 @@
 """The schedule of a design: which operation in which cycle, and the figures that follow."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from rnnrtl.errors import ModelError
 from rnnrtl.graph.evaluate import plan
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule import picture
-from rnnrtl.schedule.delays import delays_of
-from rnnrtl.schedule.expand import Expansion
+from rnnrtl.schedule.array import candidates
+from rnnrtl.schedule.delays import Delays, delays_of
+from rnnrtl.schedule.expand import Choices, Expansion
+from rnnrtl.schedule.linear import Sums
 from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.reuse import Reuse
 
 _SPARES = (1, 0)  # adders in series that may buy fewer adders, where a loop has time for them
 _FAR = 1000  # more cycles than what is between two loops takes
@@ -25,7 +28,9 @@ class Schedule:
     ops : every operation with its cycle, operands first
     output : the lanes of the result
     states : state lanes -> (the lanes of what they become, the cycle from which that stands)
+    fed : the vectors that return to an array for a dense layer, as if they were states
     beat_interval : least edges between two beats
+    last_interval : least edges from a sequence's last beat to the next beat
     slots : independent sequences in flight, whose beats take turns
     cycles_per_step : length of the recurrence loop, h to next h, in clock edges (1 without a
         recurrence; on average where the steps of an unrolled network are not alike)
@@ -39,7 +44,9 @@ class Schedule:
     input: tuple[Op, ...]
     output: tuple[Op, ...]
     states: tuple["StateSchedule", ...]
+    fed: tuple["StateSchedule", ...]
     beat_interval: int
+    last_interval: int
     slots: int
     cycles_per_step: int
     steps_per_beat: int
@@ -74,7 +81,8 @@ class Schedule:
 
     def interval_of(self, steps: int) -> int:
         """Return `initiation_interval` for sequences of `steps` time steps."""
-        return steps // self.steps_per_beat * self.beat_interval
+        beats = steps // self.steps_per_beat
+        return (beats - 1) * self.beat_interval + self.last_interval
 
     @property
     def multipliers(self) -> int:
@@ -138,7 +146,7 @@ def make_schedule(
     steps_per_beat: int = 1,
     strategy: Callable[[str], str] = lambda layer: "dsp",
     balanced: bool = True,
-    turns: Mapping[str, int] = MappingProxyType({}),
+    reuse: Mapping[str, Reuse] = MappingProxyType({}),
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
@@ -149,66 +157,46 @@ def make_schedule(
     constants are made. Where `balanced`, sums that wait for no state take as many cycles as a
     step does, on less hardware (in mode "static": else all hardware works in every cycle).
 
-    A recurrent layer computes its step in as many `turns`, on as many units fewer, each lane of a
-    state in one of them.
+    The products of the recurrent layers in `reuse` share multipliers in turns; so do, in mode
+    "static", those of the dense layers after the last of them, once it is free.
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
     """
-    delays, ordered = delays_of(target), plan(graph)
-    starts: dict[str, int] = {}
-
-    def expanded(at: Mapping[str, int], spare: int, phases: int = 1) -> Expansion:
-        period = 1000 / clock_mhz
-        return Expansion(graph, ordered, delays, period, at, strategy, phases, spare, blocks, turns)
-
-    # Each layer so far behind the one before it that nothing ahead of its loop is late.
-    waiting = {r.layer: _FAR * n for n, r in enumerate(graph.loops, start=1)}
-    blocks: frozenset[tuple[str, str]] = frozenset()
-    loops = {}
-    for spare in _SPARES:
-        at_leisure = expanded(waiting, spare)
-        loops[spare] = {r.layer: _interval(at_leisure, r) for r in graph.loops}
-    spare = min(_SPARES, key=lambda s: max(loops[s].values(), default=0))
-    shortest = loops[spare]
-    fewest: frozenset[tuple[str, str]] = blocks
-    for table in expanded(waiting, spare).tables_with_time() if graph.loops else ():
-        blocks = fewest | {table}
-        with_blocks = expanded(waiting, spare)
-        if all(_interval(with_blocks, r) == shortest[r.layer] for r in graph.loops):
-            fewest = blocks
-    blocks = fewest
-    phases = max(shortest.values(), default=1) if balanced and mode == "static" else 1
-    for recurrence in graph.loops:
-        layer, start = recurrence.layer, 0
-        while (
-            _interval(expanded({**starts, layer: start}, spare, phases), recurrence)
-            > shortest[layer]
-        ):
-            start += 1
-        starts[layer] = start
-    expansion = expanded(starts, spare, phases)
-    expansion.finish()
+    maker = _Maker(graph, delays_of(target), 1000 / clock_mhz)
+    best, shortest = maker.fastest_loops(
+        Choices(strategy, reuse=reuse, heads=maker.heads(reuse) if mode == "static" else None)
+    )
+    loop = max(shortest.values(), default=1)
+    # Sequences in flight take the units from each other as often as those are free.
+    busy = max((r.cycles for r in reuse.values()), default=1)
+    interleaved = mode == "interleaved" and bool(graph.loops)
+    interval = busy if interleaved else loop
+    if balanced and mode != "unrolled":
+        best = replace(best, phases=interval)
+    expansion = maker.earliest(best, shortest)
     if mode == "unrolled":
         expansion.postpone()
     states = tuple(_state_schedules(expansion, graph.loops))
     output = expansion.lanes[graph.output]
     # A result that weights of zero make constant still waits for the states of its step.
     result_cycle = max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0)
-    loop = max((s.written - s.read for s in states), default=1)
-    interleaved = mode == "interleaved" and states
-    # Sequences in flight take the units from each other as often as those are free.
-    most = max(turns.values(), default=1)
-    slots = -(-(loop + 1) // most) if interleaved else 1
-    cycles_per_step = slots * most if interleaved else loop
+    slots = -(-(loop + 1) // busy) if interleaved else 1
+    cycles_per_step = slots * busy if interleaved else loop
     if mode == "unrolled":
         cycles_per_step = -(-result_cycle // steps_per_beat)
+    heads = expansion.turns.heads
     return Schedule(
         ops=tuple(expansion.ops),
         input=expansion.lanes[graph.input],
         output=output,
         states=states,
-        beat_interval=most if interleaved else loop,
+        fed=tuple(
+            StateSchedule(h.lanes, expansion.lanes[h.vector], (), h.lanes[0].cycle, 0)
+            for h in heads
+        ),
+        beat_interval=interval,
+        last_interval=max([interval, *(h.passed.end for h in heads)]),
         slots=slots,
         cycles_per_step=cycles_per_step,
         steps_per_beat=steps_per_beat,
@@ -217,6 +205,75 @@ def make_schedule(
         target=target,
         steps=steps,
     )
+
+
+class _Maker:
+    """Expands a graph again and again, until everything is as early as it can be."""
+
+    def __init__(self, graph: Graph, delays: Delays, period: float) -> None:
+        self._graph = graph
+        self._plan = plan(graph)
+        self._delays = delays
+        self._period = period
+
+    def _expanded(self, starts: Mapping[str, int], choices: Choices) -> Expansion:
+        return Expansion(self._graph, self._plan, self._delays, self._period, starts, choices)
+
+    def heads(self, reuse: Mapping[str, Reuse]) -> tuple[int, ...] | None:
+        """Return a guess of when dense layers may use the array of the last recurrent layer.
+
+        None where they cannot, or where nothing takes turns there.
+        """
+        last = reuse.get(self._graph.loops[-1].layer) if self._graph.loops else None
+        count = len(candidates(self._graph, Sums(self._graph, self._plan.recurrent)))
+        if last is None or not count:
+            return None
+        return tuple(2 * last.cycles * n for n in range(1, count + 1))
+
+    def fastest_loops(self, plain: Choices) -> tuple[Choices, dict[str, int]]:
+        """Return the choices that make the loops shortest, and the cycles that each takes."""
+        loops = self._graph.loops
+        if not loops:
+            return replace(plain, spare=_SPARES[0]), {}
+        # Each layer so far behind the one before it that nothing ahead of its loop is late.
+        waiting = {loop.layer: _FAR * n for n, loop in enumerate(loops, start=1)}
+
+        def lengths(expansion: Expansion) -> dict[str, int]:
+            return {loop.layer: _interval(expansion, loop) for loop in loops}
+
+        # Sums in turns have no adders to spare.
+        spares = _SPARES if len(plain.reuse) < len(loops) else _SPARES[-1:]
+        at_leisure = {s: self._expanded(waiting, replace(plain, spare=s)) for s in spares}
+        found = {spare: lengths(expansion) for spare, expansion in at_leisure.items()}
+        spare = min(spares, key=lambda s: max(found[s].values()))
+        best, shortest = replace(plain, spare=spare), found[spare]
+        for table in at_leisure[spare].tables_with_time():
+            also = replace(best, blocks=best.blocks | {table})
+            if lengths(self._expanded(waiting, also)) == shortest:
+                best = also
+        return best, shortest
+
+    def earliest(self, choices: Choices, shortest: Mapping[str, int]) -> Expansion:
+        """Return the expansion in which every loop, and then every dense layer, is earliest.
+
+        Starting earlier would make a loop wait for the input's products at every step.
+        """
+        starts: dict[str, int] = {}
+        for loop in self._graph.loops:
+            start = 0
+            while True:
+                expansion = self._expanded({**starts, loop.layer: start}, choices)
+                if _interval(expansion, loop) <= shortest[loop.layer]:
+                    break
+                start += 1
+            starts[loop.layer] = start
+        while True:
+            expansion = self._expanded(starts, choices)
+            expansion.finish()
+            needed = expansion.turns.starts_needed()
+            if needed == (choices.heads or ()):
+                return expansion
+            choices = replace(choices, heads=needed)
 
 
 def _interval(expansion: Expansion, loop: Loop) -> int:

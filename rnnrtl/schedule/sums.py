@@ -1,7 +1,6 @@
 """Sums of products by constants: as multipliers and adder trees, or as shared shifts and adds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rnnrtl.schedule import adder_graph
 from rnnrtl.schedule.folding import (
@@ -9,13 +8,12 @@ from rnnrtl.schedule.folding import (
     fold_cost,
     fold_digits,
     fold_rows,
-    turn_constants,
-    turn_terms,
 )
+from rnnrtl.schedule.linear import Linear
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
-from rnnrtl.schedule.trees import Term, cost, separate_trees, tree
+from rnnrtl.schedule.trees import Term, cost, separate_trees
 
 FOLD_FROM = 100
 """Products from which on sums are worth the cycles that sharing their hardware takes."""
@@ -24,25 +22,6 @@ FOLDED_AHEAD = 2
 """Cycles that what joins a loop takes at most: each delays a sequence's first step by one, the
 second halves the hardware, and the following ones save less and less.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """An exact sum of multiples of operations and a constant."""
-
-    terms: dict[Op, int]
-    constant: int = 0
-
-    def plus(self, other: "Linear", sign: int = 1) -> "Linear":
-        """Return self + sign * other."""
-        terms = dict(self.terms)
-        for op, weight in other.terms.items():
-            terms[op] = terms.get(op, 0) + sign * weight
-        return Linear({o: w for o, w in terms.items() if w}, self.constant + sign * other.constant)
-
-    def times(self, factor: int) -> "Linear":
-        """Return factor * self."""
-        return Linear({o: w * factor for o, w in self.terms.items()}, self.constant * factor)
 
 
 def place_sums(
@@ -97,32 +76,9 @@ def place_sums(
     for n, total in enumerate(totals):
         results.setdefault(n, placer.constant(names[n], layer, total.constant))
     return [
-        _narrowed(placer, results[n], name, layer, bound)
+        narrowed(placer, results[n], name, layer, bound)
         for n, (name, bound) in enumerate(zip(names, bounds, strict=True))
     ]
-
-
-def place_turns(
-    placer: Placer,
-    totals: Sequence[Linear],
-    name: str,
-    layer: str,
-    bounds: tuple[int, int],
-    readers: int,
-) -> Op:
-    """Place a sum of products that is another one in each of as many phases.
-
-    What does not depend on the layer's own state is summed apart, as in `place_sums`. As many such
-    sums as `readers` read the same operations.
-    """
-    inside = [{op: w for op, w in t.terms.items() if layer in op.loops} for t in totals]
-    outside = [{op: w for op, w in t.terms.items() if layer not in op.loops} for t in totals]
-    terms = turn_terms(placer, inside, name, layer, readers)
-    ahead = turn_terms(placer, outside, f"{name}_ahead", layer, readers)
-    ahead += turn_constants(placer, [t.constant for t in totals], f"{name}_ahead", layer)
-    if len(ahead) > 1:
-        ahead = [Term(tree(placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
-    return _narrowed(placer, tree(placer, terms + ahead, name, layer), name, layer, bounds)
 
 
 def _ahead(
@@ -172,7 +128,7 @@ def _constant(placer: Placer, total: Linear, name: str, layer: str) -> Term | No
     return Term.constant(placer, name, layer, total.constant)
 
 
-def _narrowed(placer: Placer, op: Op, name: str, layer: str, bounds: tuple[int, int]) -> Op:
+def narrowed(placer: Placer, op: Op, name: str, layer: str, bounds: tuple[int, int]) -> Op:
     """Return an operation whose range is also within `bounds`, which the caller has proved."""
     low, high = max(bounds[0], op.lowest), min(bounds[1], op.highest)
     if (low, high) == (op.lowest, op.highest):

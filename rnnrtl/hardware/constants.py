@@ -1,0 +1,43 @@
+"""Constants that change from cycle to cycle, as the weights of multipliers that rows share."""
+
+from collections import defaultdict
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import memory
+
+from rnnrtl.hardware.beats import Beats
+from rnnrtl.schedule.operations import Op
+
+
+class Constants:
+    """All constants that are due in the same cycles, side by side in the words of one memory.
+
+    So few address registers do for all, and synthesis may cut block RAMs from the words as they
+    fit. What has few words is read from look-up tables in the cycle of its address.
+    """
+
+    def __init__(self, beats: Beats) -> None:
+        self._beats = beats
+        self._due: dict[tuple[int, int, bool], list[tuple[Op, Signal]]] = defaultdict(list)
+
+    def read(self, op: Op, signal: Signal) -> None:
+        """Drive a signal with another constant in each phase of an operation."""
+        self._due[op.cycle, op.phases, op.block].append((op, signal))
+
+    def connect(self, m: Module) -> None:
+        """Make the memories that were asked for."""
+        for (cycle, phases, block), due in self._due.items():
+            words = [0] * phases
+            start = 0
+            for op, _ in due:
+                mask = (1 << op.width) - 1
+                for phase, value in enumerate(op.values):
+                    words[phase] |= (value & mask) << start
+                start += op.width
+            style = {"rom_style": "block" if block else "logic"}
+            table = memory.Memory(shape=unsigned(start), depth=phases, init=words, attrs=style)
+            m.submodules[f"constants_{cycle}_{phases}"] = table
+            port = table.read_port(domain="sync" if block else "comb")
+            address = self._beats.coming_phase if block else self._beats.phase
+            m.d.comb += port.addr.eq(address(cycle, phases))
+            m.d.comb += Cat(signal for _, signal in due).eq(port.data)

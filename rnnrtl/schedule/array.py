@@ -1,0 +1,297 @@
+"""Arrays of multipliers: rows of a matrix, and parts of its columns, pass through them in turn.
+
+An array has a multiplier for every pair of a row and a column that it takes at a time, and adds
+along its rows. The units of a recurrent layer pass through it a few at a time, and so do, after a
+sequence's last step, the rows of the dense layers that follow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnrtl.graph.nodes import MatVec, Node
+from rnnrtl.graph.trace import Graph, Loop
+from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
+from rnnrtl.schedule.linear import Linear, Sums
+from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.place import Placer
+from rnnrtl.schedule.reuse import Reuse
+from rnnrtl.schedule.sums import narrowed
+from rnnrtl.schedule.trees import Term, tree
+
+if TYPE_CHECKING:
+    from rnnrtl.schedule.expand import Expansion
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Which unit computes each lane of a layer's vectors, and in which phase.
+
+    Members
+    -------
+    units : how many there are
+    first : phase in which the first lanes stand
+    stride : phases from a unit's lane to its next
+    """
+
+    units: int
+    first: int
+    stride: int
+
+    def unit(self, lane: int) -> int:
+        """Return the unit that computes a lane."""
+        return lane % self.units
+
+    def phase(self, lane: int) -> int:
+        """Return the phase in which a lane stands."""
+        return self.first + lane // self.units * self.stride
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A vector that passes through an array, as often as there are rows to be multiplied by it.
+
+    Members
+    -------
+    operands : the vector
+    first : phase in which it begins
+    rows : how often it passes
+    phases : of one passage
+    width : columns taken at a time
+    """
+
+    operands: tuple[Op, ...]
+    first: int
+    rows: int
+    phases: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        return self.first + self.rows * self.phases
+
+    def read(self, column: int, phase: int) -> Op | None:
+        """Return what a column of the array takes in a phase."""
+        if not self.first <= phase < self.end:
+            return None
+        lane = (phase - self.first) % self.phases * self.width + column
+        return self.operands[lane] if column < self.width and lane < len(self.operands) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A dense layer on the array of the recurrent layer before it.
+
+    Members
+    -------
+    total, vector : the sum W v + b, and v
+    lanes : v as the array reads it
+    rows : of W, one for each row of the array at a time
+    lies : where its results are
+    """
+
+    total: Node
+    vector: Node
+    lanes: tuple[Op, ...]
+    passed: Pass
+    lies: Lanes
+
+
+class Array:
+    """The multipliers of a recurrent layer.
+
+    Parameters
+    ----------
+    owner : the expansion
+    loop : the layer's
+    reuse : how its products share them
+    heads : the phase in which each of the dense layers after it begins; none where it serves none
+
+    Members
+    -------
+    lies : where the lanes of the layer's vectors are
+    heads : the dense layers
+    """
+
+    def __init__(self, owner: "Expansion", loop: Loop, reuse: Reuse, heads: Sequence[int]) -> None:
+        self._owner = owner
+        self._layer = loop.layer
+        self._reuse = reuse
+        self._columns: dict[tuple[Node, ...], list[Column]] = {}
+        self._totals: dict[tuple[Node, int], Op] = {}
+        state = next(state for state, _ in loop.states if state.name == "h")
+        self._units = -(-state.size // reuse.turns)
+        self._width = -(-state.size // reuse.recurrent)
+        sums = owner.sums
+        gate = next(node for node in sums.whole if sums.multiplied(node) == {state})
+        self._gates = sums.group(gate, ())
+        self.lies = Lanes(self._units, reuse.phases - 1, reuse.phases)
+        self.heads: list[Head] = []
+        if heads:
+            self._add_heads(heads)
+
+    def of_head(self, row: int) -> Op:
+        """Return what a row of the array gives in the phases of dense layers."""
+        gate, unit = divmod(row, self._units)
+        return self._totals[self._gates[gate], unit]
+
+    def rows(self, node: Node, unit: int, added: list[Term]) -> Op:
+        """Return what a unit of the array gives of a sum, and other terms."""
+        owner, layer = self._owner, self._layer
+        reuse, name = self._reuse, f"{owner.titles[node]}_{unit}"
+        heads = self.heads if node in self._gates else []
+        phases = max([reuse.cycles, *(head.passed.end for head in heads)])
+        rows: list[Linear | None] = [None] * phases
+        adds = [False] * phases  # whether a phase's products are added to those before
+        forms = owner.linear(node)
+        for turn, n in enumerate(range(unit, node.size, self._units)):
+            for phase in range(turn * reuse.phases, (turn + 1) * reuse.phases):
+                rows[phase], adds[phase] = forms[n], phase % reuse.phases > 0
+        for head in heads:
+            row, forms = self._gates.index(node) * self._units + unit, owner.linear(head.total)
+            for turn, n in enumerate(range(row, head.total.size, head.lies.units)):
+                first = head.passed.first + turn * head.passed.phases
+                for phase in range(first, first + head.passed.phases):
+                    rows[phase], adds[phase] = forms[n], phase > first
+        # A row's constant is added once.
+        constants = [r.constant if r and not add else 0 for r, add in zip(rows, adds, strict=True)]
+        columns = self._columns_of(node, heads, inside=True)
+        early = self._columns_of(node, heads, inside=False)
+        readers = self._units * len(self._gates)
+        terms = turn_terms(owner.placer, columns, rows, name, layer, readers)
+        ahead = turn_terms(owner.placer, early, rows, f"{name}_ahead", layer, readers)
+        ahead += turn_constants(owner.placer, constants, f"{name}_ahead", layer)
+        if len(ahead) > 1:
+            ahead = [Term(tree(owner.placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
+        total = tree(owner.placer, [*terms, *ahead, *added], name, layer)
+        ranges = _ranges([*columns, *early], rows, constants)
+        if not added:
+            bounds = (min(low for low, _ in ranges), max(high for _, high in ranges))
+            total = narrowed(owner.placer, total, name, layer, bounds)
+        self._totals[node, unit] = total
+        if any(adds):
+            self._totals[node, unit] = _accumulated(owner.placer, total, ranges, adds, name, layer)
+        return self._totals[node, unit] if reuse.phases > 1 else total
+
+    def _columns_of(self, node: Node, heads: Sequence[Head], *, inside: bool) -> list[Column]:
+        """Return the columns of the array that multiplies the vectors of a sum's products."""
+        owner, reuse = self._owner, self._reuse
+        vectors = tuple(
+            leaf.args[0]
+            for leaf in owner.sums.leaves(node)
+            if isinstance(leaf, MatVec) and (leaf in owner.recurrent) == inside
+        )
+        if not vectors or vectors in self._columns:
+            return self._columns.get(vectors, [])
+        operands = tuple(
+            op
+            for vector in vectors
+            for form in owner.joined(vector, multiplied=True)
+            for op in form.terms
+        )
+        parts = reuse.recurrent if inside else reuse.kernel
+        width = -(-len(operands) // parts)
+        passes = [Pass(operands, 0, reuse.turns, reuse.phases, width)]
+        if inside:
+            passes += [head.passed for head in heads]
+        title = "_".join(owner.titles[vector] for vector in vectors)
+        always = reuse.phases == 1 and not self.heads
+        found = []
+        for column in range(width):
+            reads = [
+                next((op for p in passes if (op := p.read(column, phase))), None)
+                for phase in range(max(p.end for p in passes))
+            ]
+            if always:
+                assert reads[0] is not None
+                found.append(Column(reads[0], reads))
+            else:
+                choice = owner.placer.choice(f"{title}_column_{column}", self._layer, reads)
+                found.append(Column(choice, reads))
+        self._columns[vectors] = found
+        return found
+
+    def _add_heads(self, starts: Sequence[int]) -> None:
+        """Give the dense layers their places on the array."""
+        owner = self._owner
+        rows = self._units * len(self._gates)
+        for total, start in zip(candidates(owner.graph, owner.sums), starts, strict=True):
+            (vector,) = owner.sums.multiplied(total)
+            title, cycle = owner.titles[vector], owner.starts[self._layer] + start
+            ends = zip(vector.lowest, vector.highest, strict=True)
+            lanes = tuple(
+                owner.placer.source(f"{title}_{n}_fed", self._layer, bounds, cycle, kind="input")
+                for n, bounds in enumerate(ends)
+            )
+            parts = -(-len(lanes) // self._width)
+            passed = Pass(lanes, start, -(-total.size // rows), parts, self._width)
+            place = Lanes(rows, start + parts - 1, parts)
+            self.heads.append(Head(total, vector, lanes, passed, place))
+
+
+def candidates(graph: Graph, sums: Sums) -> list[Node]:
+    """Return the sums of the dense layers that an array before them could compute, or none.
+
+    Each must multiply one vector by one matrix, once a sequence.
+    """
+    if not graph.loops or graph.return_sequences:
+        return []
+    recurrent = {loop.layer for loop in graph.loops}
+    found = [
+        node
+        for node in sums.whole
+        if graph.layer_of[node] not in recurrent
+        and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+    ]
+    vectors = [sums.multiplied(node) for node in found]
+    alone = all(len(v) == 1 and not sums.is_absorbed(next(iter(v))) for v in vectors)
+    layers = {graph.layer_of[node] for node in found}
+    return found if alone and len(layers) == len(found) else []
+
+
+def _ranges(
+    columns: Sequence[Column], rows: Sequence[Linear | None], constants: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the range of the sum of each phase."""
+    found = []
+    for phase, (row, constant) in enumerate(zip(rows, constants, strict=True)):
+        low = high = constant
+        for column in columns:
+            weight = column.weight(row, phase)
+            if weight:
+                read = column.reads[phase]
+                assert read is not None
+                ends = sorted((read.lowest * weight, read.highest * weight))
+                low, high = low + ends[0], high + ends[1]
+        found.append((low, high))
+    return found
+
+
+def _accumulated(
+    placer: Placer,
+    total: Op,
+    ranges: Sequence[tuple[int, int]],
+    adds: Sequence[bool],
+    name: str,
+    layer: str,
+) -> Op:
+    """Return the sum of the phases of each row so far."""
+    low = high = lowest = highest = 0
+    for (least, most), add in zip(ranges, adds, strict=True):
+        low, high = (low + least, high + most) if add else (least, most)
+        lowest, highest = min(low, lowest), max(high, highest)
+
+    def compute(addend: Any, kept: Any) -> Any:
+        return addend + kept
+
+    return placer.add(
+        f"{name}_sum",
+        layer,
+        (lowest, highest),
+        (total, placer.constant(name, layer, 0)),
+        compute,
+        placer.delays.adder(total.width) + placer.delays.logic,
+        kind="adder",
+        carry=lambda v: v,
+        adds=tuple(adds),
+    )
