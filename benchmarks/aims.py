@@ -65,8 +65,41 @@ _ELEMENTWISE = {"gru": 60, "lstm": 60}
 """Products of two signals in the element-wise part of a top tagger: no constant takes part."""
 
 
+_NAMES = {
+    "latency_cycles": "latency, cycles",
+    "initiation_interval": "II",
+    "dsp": "DSP",
+    "lut": "LUT",
+    "ff": "FF",
+    "bram": "RAMB36",
+}
+_REUSED: tuple[tuple[str, str, Mapping[tuple[str, str], float]], ...] = (
+    (
+        "top GRU, fixed<16,6>, static, reuse factor 10",
+        "top/gru/fixed<16,6>/static/dsp/xcup@200/reuse10",
+        {
+            ("schedule", "latency_cycles"): 300,
+            ("schedule", "initiation_interval"): 280,
+            ("synth xcup", "dsp"): 198,
+            ("synth xcup", "lut"): 8_000,
+            ("synth xcup", "ff"): 10_000,
+        },
+    ),
+    (
+        "QuickDraw GRU, fixed<16,6>, static, reuse factor 12",
+        "quickdraw/gru/fixed<16,6>/static/dsp/xcup@200/reuse12",
+        {
+            ("schedule", "latency_cycles"): 2_000,
+            ("synth xcup", "dsp"): 4_041,
+            ("synth xcup", "lut"): 100_000,
+            ("synth xcup", "bram"): 100,
+        },
+    ),
+)
+
+
 def aims() -> Iterator[Aim]:
-    """Yield all aims for the top tagger."""
+    """Yield all aims."""
     for cell, dsp, lut in (("gru", 1400, 40_000), ("lstm", 1850, 55_000)):
         wide = f"top/{cell}/fixed<16,6>/static"
         title = f"top {cell.upper()}, fixed<16,6>, static"
@@ -104,6 +137,15 @@ def aims() -> Iterator[Aim]:
     row = f"top/gru/fixed<10,4>/static/shift_add/ecp5@{ROUTED_TOP_MHZ:g}"
     name = f"top GRU, fixed<10,4>, static, shift_add, routed on {ROUTED_ON}"
     yield Aim(name, "latency, ns", 1000, _of(row, f"route {ROUTED_ON}", "latency_ns"))
+    for name, row, limits in _REUSED:
+        for (stage, figure), limit in limits.items():
+            yield Aim(name, _NAMES[figure], limit, _of(row, stage, figure))
+    for mode, figure, cycles in (
+        ("static", "cycles_per_step", 128 / 0.90), ("interleaved", "beat_interval", 128 / 0.98)
+    ):  # fmt: skip
+        row = f"quickdraw/lstm/fixed<16,6>/{mode}/dsp/xcup@200/reuse128"
+        name = f"QuickDraw LSTM, fixed<16,6>, {mode}, 512 multipliers in the recurrent array"
+        yield Aim(name, "cycles a step and sequence", cycles, _of(row, "schedule", figure))
     row = "top/gru/fixed<10,4>/unrolled/shift_add/xcup@200"
     name = "top GRU, fixed<10,4>, unrolled"
     yield Aim(name, "II", 1, _of(row, "schedule", "initiation_interval"))

@@ -12,8 +12,8 @@ from rnnrtl.report import table
 
 PUBLISHED = ROOT / "benchmarks" / "published.json"
 _HEADINGS = (
-    "cell", "format", "mode", "strategy", "model, MHz", "cycles a step", "latency", "II", "tail",
-    "products", "AUC ratio", "DSP", "LUT", "FF", "BRAM", "ECP5 DSP", "ECP5 LUT", "ECP5 FF",
+    "cell", "format", "mode", "strategy", "reuse", "model, MHz", "cycles a step", "latency", "II",
+    "tail", "products", "AUC ratio", "DSP", "LUT", "FF", "BRAM", "ECP5 DSP", "ECP5 LUT", "ECP5 FF",
     "ECP5 EBR", "routed, MHz", "routed, ns", "routed LUT4", "routed FF", "routed DSP", "Verilog, s",
     "MB", "bit-exact",
 )  # fmt: skip
@@ -107,6 +107,7 @@ def _line(row: Row, results: Results) -> tuple[object, ...] | None:
         row.form,
         row.mode,
         row.strategy,
+        f"{row.reuse_factor}",
         f"{row.target}, {row.clock_mhz:g}",
         *(
             _shown(planned, figure)

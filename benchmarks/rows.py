@@ -1,6 +1,6 @@
 """The rows of the benchmark: which network is made how."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -28,6 +28,7 @@ class Row:
     strategy : dsp or shift_add
     clock_mhz : clock that registers are placed for
     target : the FPGA family whose delays place them
+    reuse_factor : products of the recurrent layer that share a multiplier
     """
 
     network: str
@@ -37,20 +38,24 @@ class Row:
     strategy: str
     clock_mhz: float = 200.0
     target: str = "xcup"
+    reuse_factor: int = 1
 
     @property
     def key(self) -> str:
         """The row's name in results.json, by which `--rows` selects."""
-        return "/".join(
-            (
-                self.network, self.cell, self.form, self.mode, self.strategy,
-                f"{self.target}@{self.clock_mhz:g}",
-            )
+        parts = (
+            self.network, self.cell, self.form, self.mode, self.strategy,
+            f"{self.target}@{self.clock_mhz:g}",
         )  # fmt: skip
+        return "/".join(parts) + (f"/reuse{self.reuse_factor}" if self.reuse_factor > 1 else "")
 
     def as_dict(self) -> dict[str, object]:
         """Return the members, as JSON takes them."""
         return asdict(self)
+
+
+REUSED: Mapping[str, tuple[int, ...]] = {"top": (10, 20, 400), "quickdraw": (12, 128)}
+"""Networks whose layers are also made in turns -> reuse factors, of 16 bits and with "dsp"."""
 
 
 def rows() -> Iterator[Row]:
@@ -66,5 +71,8 @@ def rows() -> Iterator[Row]:
             yield Row(network, cell, form, mode, strategy, 100.0)
             yield Row(network, cell, form, mode, strategy, 50.0, "ecp5")
     yield Row("top", "gru", "fixed<10,4>", "static", "shift_add", ROUTED_TOP_MHZ, "ecp5")
+    for network, factors in REUSED.items():
+        for cell, factor, mode in product(CELLS, factors, ("static", "interleaved")):
+            yield Row(network, cell, "fixed<16,6>", mode, "dsp", reuse_factor=factor)
     for network, cell, strategy, clock in product(ROUTED, CELLS, STRATEGIES, ROUTED_MHZ):
         yield Row(network, cell, ROUTED[network], "static", strategy, clock, "ecp5")

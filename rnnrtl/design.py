@@ -1,8 +1,8 @@
 """A network in hardware, and everything one can ask of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnrtl.auto import chosen_reuse
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -284,10 +285,13 @@ def generate(
     precision: str | Format | Mapping[str, object] | Precision = "fixed<16,6>",
     *,
     mode: str = "static",
-    reuse_factor: int | tuple[int, int] = 1,
+    reuse_factor: int | tuple[int, int] | Literal["auto"] = 1,
+    max_dsp: int | None = None,
+    max_latency: int | None = None,
     clock_mhz: float = 200.0,
     target: str = "xcup",
     strategy: str | Mapping[str, str] = "auto",
+    dsp_packing: bool = False,
     steps_per_beat: int = 1,
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
@@ -305,11 +309,14 @@ def generate(
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
         (kernel, recurrent kernel), up to a multiplier a gate. Dense layers after the last
         recurrent one then run on its multipliers. With 1 only what waits for no state may work in
-        several cycles, at no cost of throughput; with (1, 1) nothing is shared
+        several cycles, at no cost of throughput; with (1, 1) nothing is shared. "auto" finds one
+    max_dsp, max_latency : for "auto": the fastest with at most so many DSP blocks, or the one with
+        fewest multipliers and a latency of at most so many cycles
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
         are placed for
     strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products
         share; needs da4ml) or "auto" (by width), for all layers or by layer name
+    dsp_packing : with a reuse factor, two products of at most about 8 bits in one DSP block
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
@@ -319,13 +326,27 @@ def generate(
     RnnrtlError : ModelError, PrecisionError or UnsupportedError, before any hardware is made
     """
     network = load(weights, steps=steps, activations=activations)
+    formats = Precision.parse(precision)
     options = Options(
         mode,
-        reuse_factor,
+        1 if reuse_factor == "auto" else reuse_factor,
         clock_mhz,
         target,
         strategy,
+        dsp_packing,
         steps_per_beat,
         network.name if name is None else name,
     )
-    return Design(network, Precision.parse(precision), options)
+    if reuse_factor != "auto":
+        if max_dsp is not None or max_latency is not None:
+            raise UnsupportedError("max_dsp and max_latency go with reuse_factor='auto'")
+        return Design(network, formats, options)
+
+    @cache
+    def made(factor: int) -> Design:
+        packing = dsp_packing and factor > 1
+        return Design(network, formats, replace(options, reuse_factor=factor, dsp_packing=packing))
+
+    return made(
+        chosen_reuse(network, lambda r: made(r).schedule, max_dsp=max_dsp, max_latency=max_latency)
+    )

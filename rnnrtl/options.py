@@ -38,6 +38,8 @@ class Options:
     strategy : how products by constants are made, for all layers or by layer name: "dsp" (a
         multiplier each), "shift_add" (shared shifts and adds, no multiplier), or "auto":
         "shift_add" for kernels of at most `NARROW_BITS` bits
+    dsp_packing : two products in one multiplier, where they share an operand and fit, in layers
+        with a reuse factor
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
     """
@@ -47,6 +49,7 @@ class Options:
     clock_mhz: float = 200.0
     target: str = "xcup"
     strategy: str | Mapping[str, str] = "auto"
+    dsp_packing: bool = False
     steps_per_beat: int = 1
     name: str = "network"
 
@@ -106,6 +109,11 @@ class Options:
         Raises UnsupportedError for a reuse factor that is more than a layer has products for.
         """
         if self.reuse_factor in (1, (1, 1)):
+            if self.dsp_packing:
+                raise UnsupportedError(
+                    "dsp_packing needs a reuse_factor above 1: products by constants that nothing "
+                    "shares are smaller in logic"
+                )
             return {}
         if self.mode == "unrolled":
             raise UnsupportedError(
@@ -121,7 +129,7 @@ class Options:
                         f"{layer.name} exclude each other: there is no multiplier to share; give "
                         "strategy 'dsp' or 'auto'"
                     )
-                reuse[layer.name] = reuse_of(layer, self.reuse_factor)
+                reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
         return reuse
 
     def _strategy_asked(self, layer: str) -> str:

@@ -14,6 +14,7 @@ from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
 from rnnrtl.schedule.linear import Linear, Sums
 from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.packing import packed_terms
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.reuse import Reuse
 from rnnrtl.schedule.sums import narrowed
@@ -97,6 +98,28 @@ class Head:
     lies: Lanes
 
 
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """What a row of an array computes in each phase.
+
+    Members
+    -------
+    forms : the row of a matrix of which it takes a part; None where it idles
+    adds : whether that is added to what was before
+    """
+
+    forms: list[Linear | None]
+    adds: list[bool]
+
+    @property
+    def constants(self) -> list[int]:
+        """What is added to the products: the row's constant, once."""
+        return [
+            form.constant if form and not add else 0
+            for form, add in zip(self.forms, self.adds, strict=True)
+        ]
+
+
 class Array:
     """The multipliers of a recurrent layer.
 
@@ -119,6 +142,7 @@ class Array:
         self._reuse = reuse
         self._columns: dict[tuple[Node, ...], list[Column]] = {}
         self._totals: dict[tuple[Node, int], Op] = {}
+        self._packed: dict[tuple[Op, Node, int], list[Term]] = {}
         state = next(state for state, _ in loop.states if state.name == "h")
         self._units = -(-state.size // reuse.turns)
         self._width = -(-state.size // reuse.recurrent)
@@ -137,43 +161,68 @@ class Array:
 
     def rows(self, node: Node, unit: int, added: list[Term]) -> Op:
         """Return what a unit of the array gives of a sum, and other terms."""
-        owner, layer = self._owner, self._layer
-        reuse, name = self._reuse, f"{owner.titles[node]}_{unit}"
-        heads = self.heads if node in self._gates else []
-        phases = max([reuse.cycles, *(head.passed.end for head in heads)])
-        rows: list[Linear | None] = [None] * phases
-        adds = [False] * phases  # whether a phase's products are added to those before
-        forms = owner.linear(node)
-        for turn, n in enumerate(range(unit, node.size, self._units)):
-            for phase in range(turn * reuse.phases, (turn + 1) * reuse.phases):
-                rows[phase], adds[phase] = forms[n], phase % reuse.phases > 0
-        for head in heads:
-            row, forms = self._gates.index(node) * self._units + unit, owner.linear(head.total)
-            for turn, n in enumerate(range(row, head.total.size, head.lies.units)):
-                first = head.passed.first + turn * head.passed.phases
-                for phase in range(first, first + head.passed.phases):
-                    rows[phase], adds[phase] = forms[n], phase > first
-        # A row's constant is added once.
-        constants = [r.constant if r and not add else 0 for r, add in zip(rows, adds, strict=True)]
-        columns = self._columns_of(node, heads, inside=True)
-        early = self._columns_of(node, heads, inside=False)
-        readers = self._units * len(self._gates)
-        terms = turn_terms(owner.placer, columns, rows, name, layer, readers)
-        ahead = turn_terms(owner.placer, early, rows, f"{name}_ahead", layer, readers)
-        ahead += turn_constants(owner.placer, constants, f"{name}_ahead", layer)
+        placer, layer = self._owner.placer, self._layer
+        name = f"{self._owner.titles[node]}_{unit}"
+        row = self._row(node, unit)
+        columns = self._columns_of(node, inside=True)
+        early = self._columns_of(node, inside=False)
+        terms = self._terms(node, unit, columns, name)
+        ahead = self._terms(node, unit, early, f"{name}_ahead")
+        ahead += turn_constants(placer, row.constants, f"{name}_ahead", layer)
         if len(ahead) > 1:
-            ahead = [Term(tree(owner.placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
-        total = tree(owner.placer, [*terms, *ahead, *added], name, layer)
-        ranges = _ranges([*columns, *early], rows, constants)
+            ahead = [Term(tree(placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
+        total = tree(placer, [*terms, *ahead, *added], name, layer)
+        ranges = _ranges([*columns, *early], row)
         if not added:
             bounds = (min(low for low, _ in ranges), max(high for _, high in ranges))
-            total = narrowed(owner.placer, total, name, layer, bounds)
+            total = narrowed(placer, total, name, layer, bounds)
         self._totals[node, unit] = total
-        if any(adds):
-            self._totals[node, unit] = _accumulated(owner.placer, total, ranges, adds, name, layer)
-        return self._totals[node, unit] if reuse.phases > 1 else total
+        if any(row.adds):
+            self._totals[node, unit] = _accumulated(placer, total, ranges, row.adds, name, layer)
+        return self._totals[node, unit] if self._reuse.phases > 1 else total
 
-    def _columns_of(self, node: Node, heads: Sequence[Head], *, inside: bool) -> list[Column]:
+    def _row(self, node: Node, unit: int) -> _Row:
+        """Return what passes through a row of the array, in all phases."""
+        owner, reuse = self._owner, self._reuse
+        heads = self.heads if node in self._gates else []
+        phases = max([reuse.cycles, *(head.passed.end for head in heads)])
+        forms: list[Linear | None] = [None] * phases
+        adds = [False] * phases
+        own = owner.linear(node)
+        for turn, n in enumerate(range(unit, node.size, self._units)):
+            for phase in range(turn * reuse.phases, (turn + 1) * reuse.phases):
+                forms[phase], adds[phase] = own[n], phase % reuse.phases > 0
+        for head in heads:
+            first = self._gates.index(node) * self._units + unit
+            of_head = owner.linear(head.total)
+            for turn, n in enumerate(range(first, head.total.size, head.lies.units)):
+                start = head.passed.first + turn * head.passed.phases
+                for phase in range(start, start + head.passed.phases):
+                    forms[phase], adds[phase] = of_head[n], phase > start
+        return _Row(forms, adds)
+
+    def _terms(self, node: Node, unit: int, columns: Sequence[Column], name: str) -> list[Term]:
+        """Return the products of a row of the array."""
+        placer, layer = self._owner.placer, self._layer
+        rows = [(n, u) for n in self._together(node) for u in range(self._units)]
+        forms = self._row(node, unit).forms
+        partner = rows.index((node, unit)) ^ 1
+        if not self._reuse.packed or partner == len(rows) or not columns:
+            return turn_terms(placer, columns, forms, name, layer, len(rows))
+        key = (columns[0].op, node, unit)
+        if key not in self._packed:
+            others = (forms, self._row(*rows[partner]).forms)
+            names = (name, f"{name}_other")
+            found = packed_terms(placer, columns, others, names, layer, len(rows))
+            self._packed[key] = found[0]
+            self._packed[columns[0].op, *rows[partner]] = found[1]
+        return self._packed[key]
+
+    def _together(self, node: Node) -> list[Node]:
+        """Return the sums that multiply the same vectors as one of them."""
+        return self._gates if node in self._gates else [node]
+
+    def _columns_of(self, node: Node, *, inside: bool) -> list[Column]:
         """Return the columns of the array that multiplies the vectors of a sum's products."""
         owner, reuse = self._owner, self._reuse
         vectors = tuple(
@@ -192,8 +241,8 @@ class Array:
         parts = reuse.recurrent if inside else reuse.kernel
         width = -(-len(operands) // parts)
         passes = [Pass(operands, 0, reuse.turns, reuse.phases, width)]
-        if inside:
-            passes += [head.passed for head in heads]
+        if inside and node in self._gates:
+            passes += [head.passed for head in self.heads]
         title = "_".join(owner.titles[vector] for vector in vectors)
         always = reuse.phases == 1 and not self.heads
         found = []
@@ -249,15 +298,13 @@ def candidates(graph: Graph, sums: Sums) -> list[Node]:
     return found if alone and len(layers) == len(found) else []
 
 
-def _ranges(
-    columns: Sequence[Column], rows: Sequence[Linear | None], constants: Sequence[int]
-) -> list[tuple[int, int]]:
+def _ranges(columns: Sequence[Column], row: _Row) -> list[tuple[int, int]]:
     """Return the range of the sum of each phase."""
     found = []
-    for phase, (row, constant) in enumerate(zip(rows, constants, strict=True)):
+    for phase, (form, constant) in enumerate(zip(row.forms, row.constants, strict=True)):
         low = high = constant
         for column in columns:
-            weight = column.weight(row, phase)
+            weight = column.weight(form, phase)
             if weight:
                 read = column.reads[phase]
                 assert read is not None

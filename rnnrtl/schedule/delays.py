@@ -64,10 +64,13 @@ class Delays:
 
     def product(self, width_a: int, width_b: int) -> float:
         """Return the delay of a product; wider than a block means adders behind it."""
+        return self.multiplier + (self.blocks(width_a, width_b) - 1) * self.adder(width_a + width_b)
+
+    def blocks(self, width_a: int, width_b: int) -> int:
+        """Return how many DSP blocks a product takes."""
         narrow, wide = sorted((width_a, width_b))
         block_narrow, block_wide = sorted(self.multiplier_bits)
-        blocks = -(-narrow // block_narrow) * -(-wide // block_wide)
-        return self.multiplier + (blocks - 1) * self.adder(width_a + width_b)
+        return -(-narrow // block_narrow) * -(-wide // block_wide)
 
     def rom(self, entries: int) -> float:
         """Return the delay of a ROM in look-up tables."""

@@ -74,6 +74,12 @@ class Column:
         read = self.reads[phase] if phase < len(self.reads) else None
         return 0 if row is None or read is None else row.terms.get(read, 0)
 
+    def is_shift(self, rows: Sequence[Linear | None]) -> bool:
+        """Whether the column's weight is one power of two, or its negative, in all rows; or 0."""
+        values = {self.weight(row, phase) for phase, row in enumerate(rows)}
+        value = abs(min(values))
+        return len(values) == 1 and value & (value - 1) == 0
+
 
 def turn_terms(
     placer: Placer,
@@ -93,9 +99,8 @@ def turn_terms(
         values = [column.weight(row, phase) for phase, row in enumerate(rows)]
         if not any(values):
             continue
-        shift = (abs(values[0]) or 1).bit_length() - 1
-        if set(values) in ({1 << shift}, {-1 << shift}):
-            terms.append(Term(op, shift, values[0] < 0))
+        if column.is_shift(rows):
+            terms.append(Term(op, abs(values[0]).bit_length() - 1, values[0] < 0))
             continue
         weight = placer.constants(f"{name}_weight_for_{op.name}", layer, values)
         corners = [x * w for x in (op.lowest, op.highest) for w in values]

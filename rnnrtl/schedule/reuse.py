@@ -15,12 +15,14 @@ class Reuse:
     turns : in how many turns the units of the layer are computed
     phases : cycles of a turn
     kernel, recurrent : into how many parts the columns of each matrix are divided, each a phase
+    packed : whether two rows share a multiplier where their products fit
     """
 
     turns: int
     phases: int = 1
     kernel: int = 1
     recurrent: int = 1
+    packed: bool = False
 
     @property
     def cycles(self) -> int:
@@ -28,13 +30,13 @@ class Reuse:
         return self.turns * self.phases
 
 
-def reuse_of(layer: Recurrent, factor: int | tuple[int, int]) -> Reuse:
+def reuse_of(layer: Recurrent, factor: int | tuple[int, int], *, packed: bool = False) -> Reuse:
     """Return the way to compute a layer's step that takes the fewest cycles.
 
     `factor` products share a multiplier: of both kernels, or of (kernel, recurrent kernel). So
     many multipliers or fewer are used as that gives; what does not divide idles in some cycles.
     Of one factor for both the recurrent kernel has it, and the kernel as many multipliers as it
-    takes to keep up.
+    takes to keep up. Where products are `packed`, half as many do.
 
     Raises UnsupportedError for a factor that would leave less than a multiplier for every gate.
     """
@@ -54,7 +56,7 @@ def reuse_of(layer: Recurrent, factor: int | tuple[int, int]) -> Reuse:
         if recurrent and kernel:
             phases = max(recurrent, kernel)
             kernel = kernel if both else min(phases, features)
-            found.append(Reuse(-(-units // at_once), phases, kernel, recurrent))
+            found.append(Reuse(-(-units // at_once), phases, kernel, recurrent, packed))
     return min(found, key=lambda reuse: (reuse.cycles, reuse.phases))
 
 

@@ -90,6 +90,17 @@ class Schedule:
         return sum(op.kind == "product" for op in self.ops)
 
     @property
+    def dsp(self) -> int:
+        """DSP blocks that the multipliers take at most; synthesis makes narrow ones of logic."""
+        blocks = 0
+        for op in self.ops:
+            if op.kind == "product":
+                first, *others = (operand.width for operand in op.operands)
+                # A constant has as many bits as it adds to the product.
+                blocks += delays_of(self.target).blocks(first, *others or [op.width - first + 1])
+        return blocks
+
+    @property
     def latency_us(self) -> float:
         """Latency at `clock_mhz`, in microseconds."""
         return self.latency_cycles / self.clock_mhz

@@ -1,0 +1,88 @@
+"""reuse_factor="auto": the reuse factor that keeps limits, found among all that differ."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from rnnrtl.errors import UnsupportedError
+from rnnrtl.network import Network, Recurrent
+from rnnrtl.schedule.reuse import Reuse, reuse_of
+from rnnrtl.schedule.schedule import Schedule
+
+
+def chosen_reuse(
+    network: Network,
+    schedule_of: Callable[[int], Schedule],
+    *,
+    max_dsp: int | None,
+    max_latency: int | None,
+) -> int:
+    """Return the reuse factor that keeps limits.
+
+    With `max_dsp` that is the fastest one with so many DSP blocks, else the smallest one with a
+    result after `max_latency` cycles. `schedule_of` makes a schedule for a reuse factor.
+
+    Raises UnsupportedError where no limit is given, or where none keeps them.
+    """
+    if max_dsp is None and max_latency is None:
+        raise UnsupportedError("reuse_factor 'auto' needs a limit: max_dsp=198 or max_latency=300")
+    factors = _factors(network)
+    found = []
+    if max_dsp is not None:
+        # From the fastest on, fewer and fewer multipliers.
+        dsp = max_dsp
+        found = _first(factors, lambda r: schedule_of(r).dsp <= dsp)
+        if _quickly_made(network) and schedule_of(1).dsp <= dsp:
+            found = [1]  # nothing is faster, and in logic its products take no DSP
+        if not found:
+            fewest = schedule_of(factors[-1]).dsp
+            raise UnsupportedError(
+                f"no reuse factor has at most {max_dsp} DSP: reuse_factor {factors[-1]} takes "
+                f"{fewest}, the fewest"
+            )
+    else:
+        most = max_latency or 0
+        found = _first(factors[::-1], lambda r: schedule_of(r).latency_cycles <= most)
+        if found and _quickly_made(network):
+            found = [min(1, *found, key=lambda r: schedule_of(r).dsp)]
+    fastest = schedule_of(found[0] if found else factors[0]).latency_cycles
+    if max_latency is not None and fastest > max_latency:
+        raise UnsupportedError(
+            f"no reuse factor has a latency of at most {max_latency} cycles"
+            + (f" and at most {max_dsp} DSP" if max_dsp is not None else "")
+            + f": {fastest} cycles are the fewest"
+        )
+    return found[0]
+
+
+def _quickly_made(network: Network) -> bool:
+    """Whether a schedule without turns takes seconds only."""
+    layers = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+    return sum(layer.units * (layer.units + layer.features) for layer in layers) < 5000
+
+
+def _factors(network: Network) -> list[int]:
+    """Return the reuse factors that differ in what is built, those with most multipliers first."""
+    layers = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+    if not layers:
+        return [1]
+    most = min(layer.units for layer in layers) ** 2
+    ways: dict[tuple[Reuse, ...], int] = {}
+    for factor in sorted({-(-most // multipliers) for multipliers in range(1, most + 1)}):
+        if factor > 1:
+            ways.setdefault(tuple(reuse_of(layer, factor) for layer in layers), factor)
+    # More cycles with no fewer multipliers are no choice.
+    sized = sorted((sum(way.cycles for way in ways_), factor) for ways_, factor in ways.items())
+    kept = [b[1] for a, b in pairwise([(0, 0), *sized]) if b[0] > a[0] and b[1] > a[1]]
+    return [1, *kept]
+
+
+def _first(factors: Sequence[int], fits: Callable[[int], bool]) -> list[int]:
+    """Return the first of some factors that fits, where all after it do too, or nothing."""
+    low, high = 0, len(factors)
+    while low < high:
+        middle = (low + high) // 2
+        if fits(factors[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return list(factors[low : low + 1])
