@@ -1,4 +1,4 @@
-"""reuse_factor="auto": the reuse factor that keeps limits, found among all that differ."""
+"""The reuse factors that differ in what is built, and the one of them that keeps limits."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -25,7 +25,7 @@ def chosen_reuse(
     """
     if max_dsp is None and max_latency is None:
         raise UnsupportedError("reuse_factor 'auto' needs a limit: max_dsp=198 or max_latency=300")
-    factors = _factors(network)
+    factors = reuse_factors(network)
     found = []
     if max_dsp is not None:
         # From the fastest on, fewer and fewer multipliers.
@@ -60,7 +60,7 @@ def _quickly_made(network: Network) -> bool:
     return sum(layer.units * (layer.units + layer.features) for layer in layers) < 5000
 
 
-def _factors(network: Network) -> list[int]:
+def reuse_factors(network: Network) -> list[int]:
     """Return the reuse factors that differ in what is built, those with most multipliers first."""
     layers = [layer for layer in network.layers if isinstance(layer, Recurrent)]
     if not layers:

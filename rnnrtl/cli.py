@@ -16,6 +16,7 @@ from rnnrtl.cli_options import design_command
 from rnnrtl.design import SIMULATORS, Design, SimulatorName
 from rnnrtl.errors import InputError, PrecisionWarning, RnnrtlError, VerificationError
 from rnnrtl.project import random_codes
+from rnnrtl.report import table
 
 app = typer.Typer(
     name="rnnrtl",
@@ -114,6 +115,37 @@ def place(
     typer.echo(line)
     for resource, (used, available) in found.utilisation.items():
         typer.echo(f"{resource}: {used:,} of {available:,}")
+
+
+@design_command(app)
+def explore(
+    design: Design,
+    points: Annotated[int, typer.Option("--points", min=2, help="how many at most")] = 12,
+    estimated: Annotated[
+        bool, typer.Option("--estimate", help="count resources with Yosys; minutes each")
+    ] = False,
+) -> None:
+    """Compare reuse factors: cycles, latency, II, multipliers, and what they take of an FPGA."""
+    headings = ["reuse factor", "cycles a step", "latency", "II", "multipliers", "DSP at most"]
+    headings += ["DSP", "LUT", "FF", "BRAM"] * estimated
+    lines = []
+    with Progress(transient=True, console=Console(stderr=True)) as bars:
+        for other in bars.track(design.explore(points), total=points, description="exploring"):
+            made = other.schedule
+            known = made.steps is not None
+            line: list[object] = [
+                other.options.reuse_factor,
+                made.cycles_per_step,
+                made.latency_cycles if known else "",
+                made.initiation_interval if known else "",
+                made.multipliers,
+                made.dsp,
+            ]
+            if estimated:
+                found = other.estimate()
+                line += [found.dsp, found.lut, found.ff, f"{found.bram:g}"]
+            lines.append(tuple(line))
+    typer.echo(table(tuple(headings), lines))
 
 
 @design_command(app)

@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, Literal, Optional, get_type_hints
 
 import typer
 
@@ -33,8 +33,24 @@ def made_design(
     ] = None,
     mode: Annotated[str, typer.Option("--mode", "-m", help=", ".join(MODES))] = "static",
     reuse_factor: Annotated[
-        int, typer.Option("--reuse-factor", "-r", help="products that share one multiplier")
-    ] = 1,
+        str,
+        typer.Option(
+            "--reuse-factor",
+            "-r",
+            help="products that share one multiplier: 10, 5,10 (kernel, recurrent kernel) or auto",
+        ),
+    ] = "1",
+    max_dsp: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--max-dsp", min=1, help="with -r auto: the fastest with so many at most"),
+    ] = None,
+    max_latency: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--max-latency", min=1, help="with -r auto: the smallest with so many cycles"),
+    ] = None,
+    dsp_packing: Annotated[
+        bool, typer.Option("--dsp-packing", help="two narrow products in one multiplier")
+    ] = False,
     strategy: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -68,7 +84,10 @@ def made_design(
         network,
         {"*": precision, **pairs("--format", formats)},
         mode=mode,
-        reuse_factor=reuse_factor,
+        reuse_factor=_reuse_factor(reuse_factor),
+        max_dsp=max_dsp,
+        max_latency=max_latency,
+        dsp_packing=dsp_packing,
         strategy=pairs("--strategy", asked),
         steps_per_beat=network.steps if mode == "unrolled" and network.steps else 1,
         clock_mhz=clock_mhz,
@@ -103,6 +122,23 @@ def design_command(app: typer.Typer, **defaults: Any) -> Callable[[Callable[...,
         app.command()(run)
 
     return register
+
+
+def _reuse_factor(text: str) -> int | tuple[int, int] | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        parts = [int(part) for part in text.split(",")]
+    except ValueError:
+        parts = []
+    match parts:
+        case [factor]:
+            return factor
+        case [kernel, recurrent]:
+            return kernel, recurrent
+    raise typer.BadParameter(
+        f"{text!r} is not a whole number, two of them or auto", param_hint="--reuse-factor"
+    )
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A network in hardware, and everything one can ask of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from os import PathLike
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.auto import chosen_reuse
+from rnnrtl.auto import chosen_reuse, reuse_factors
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from rnnrtl.synthesis import Estimate, Routing
 
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
+FEW_PRODUCTS_FROM = 32
+"""Cycles of a step from which on one more is worth a multiplier less for each unit at a time."""
+
 SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
 
 
@@ -70,9 +73,11 @@ class Design:
         self.network = network
         self.precision = precision
         self.options = options
-        self.graph: Graph = trace(network, precision)
         self._strategy = options.strategy_of(network, precision)
         self._reuse = options.reuse_of(network)
+        cycles = [reuse.cycles for reuse in self._reuse.values()]
+        few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
+        self.graph: Graph = trace(network, precision, few_products=few_products)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
         self._plan: Plan = plan(self.graph)
 
@@ -260,6 +265,25 @@ class Design:
             self.verilog, self.name, device, clock_mhz=self.options.clock_mhz, seed=seed
         )
 
+    def with_reuse(self, factor: int, *, dsp_packing: bool = False) -> "Design":
+        """Return the same network with another reuse factor; only above 1 DSPs are packed."""
+        packing = dsp_packing and factor > 1
+        options = replace(self.options, reuse_factor=factor, dsp_packing=packing)
+        return Design(self.network, self.precision, options)
+
+    def explore(self, points: int = 12) -> "Iterator[Design]":
+        """Yield the same network with other reuse factors, the fastest first.
+
+        That is 1, and those that take fewer multipliers the more cycles they take; of more than
+        `points` (at least 2) so many are chosen, evenly.
+        """
+        if points < 2:
+            raise UnsupportedError(f"points must be at least 2, not {points!r}")
+        factors = reuse_factors(self.network) if self.options.mode != "unrolled" else [1]
+        last = len(factors) - 1
+        for number in sorted({round(n * last / (points - 1)) for n in range(points)}):
+            yield self.with_reuse(factors[number], dsp_packing=self.options.dsp_packing)
+
     def report(self) -> str:
         """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule."""
         from rnnrtl.report import report
@@ -326,26 +350,25 @@ def generate(
     RnnrtlError : ModelError, PrecisionError or UnsupportedError, before any hardware is made
     """
     network = load(weights, steps=steps, activations=activations)
-    formats = Precision.parse(precision)
     options = Options(
         mode,
         1 if reuse_factor == "auto" else reuse_factor,
         clock_mhz,
         target,
         strategy,
-        dsp_packing,
+        dsp_packing and reuse_factor != "auto",
         steps_per_beat,
         network.name if name is None else name,
     )
+    design = Design(network, Precision.parse(precision), options)
     if reuse_factor != "auto":
         if max_dsp is not None or max_latency is not None:
             raise UnsupportedError("max_dsp and max_latency go with reuse_factor='auto'")
-        return Design(network, formats, options)
+        return design
 
     @cache
     def made(factor: int) -> Design:
-        packing = dsp_packing and factor > 1
-        return Design(network, formats, replace(options, reuse_factor=factor, dsp_packing=packing))
+        return design if factor == 1 else design.with_reuse(factor, dsp_packing=dsp_packing)
 
     return made(
         chosen_reuse(network, lambda r: made(r).schedule, max_dsp=max_dsp, max_latency=max_latency)

@@ -190,3 +190,29 @@ def test_usage() -> None:
     assert rnnrtl_command("--help").returncode == 0
     assert rnnrtl_command("frobnicate").returncode == 2
     assert rnnrtl_command("simulate", "x.npz", "-s", "modelsim").returncode in (1, 2)
+
+
+def test_explore_compares_reuse_factors(model: Path) -> None:
+    done = rnnrtl_command("explore", model, "-p", "fixed<12,4>", "--points", 3)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("|")[1:-1] for line in done.stdout.strip().splitlines()]
+    assert [cell.strip() for cell in lines[0]][:3] == ["reuse factor", "cycles a step", "latency"]
+    found = [[int(cell) for cell in line] for line in lines[2:]]
+    assert found[0][0] == 1
+    assert len(found) == 3
+    latencies = [line[2] for line in found]
+    assert latencies == sorted(latencies)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("3", (3,)), ("2,5", (2, 5)), ("auto", "auto"), ("x", None), ("1,2,3", None)],
+)
+def test_reuse_factors_as_words(model: Path, tmp_path: Path, asked: str, found: object) -> None:
+    words = ["-r", asked] + (["--max-dsp", "20"] if asked == "auto" else [])
+    done = rnnrtl_command("report", model, "-p", "fixed<16,6>", *words)
+    if found is None:
+        assert done.returncode == 2
+        assert "whole number" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr

@@ -55,4 +55,4 @@ def step(
         kept = (r * h).to(form("hidden")).named("h_kept")
         total = kernel("n", "bias", "recurrent_bias") + recurrent("n", kept)
     n = activated("n", total, layer.activation, "candidate")
-    return {"h": z.blend(n, h).to(form("hidden")).named("h_next")}
+    return {"h": numbers.blend(z, n, h).to(form("hidden")).named("h_next")}

@@ -32,9 +32,6 @@ class Vector(Protocol):
     def relu(self) -> Self:
         """Return max(x, 0)."""
 
-    def blend(self, a: Self, b: Self) -> Self:
-        """Return (1 - self) * a + self * b; self lies within 0..1."""
-
     def named(self, name: str) -> Self:
         """Return the same vector under a name."""
 
@@ -50,3 +47,6 @@ class Numbers(Protocol[V]):
 
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
         """Return matrix @ x; matrix (units, features)."""
+
+    def blend(self, z: V, a: V, b: V) -> V:
+        """Return (1 - z) * a + z * b; z lies within 0..1, and a is known last."""

@@ -99,10 +99,6 @@ class Node:
         """Return the vector of a sequence's last step only."""
         return LastStep((self,), self.fraction_bits, self.lowest, self.highest)
 
-    def blend(self, a: "Node", b: "Node") -> "Node":
-        """Return (1 - self) * a + self * b, this vector being a gate within 0..1."""
-        return blend(self, a, b)
-
     # -- where rounding, overflow and tables are -------------------------------------------------
 
     def to(self, form: Format) -> "Node":
@@ -325,18 +321,22 @@ def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:
     )
 
 
-def blend(z: Node, a: Node, b: Node) -> Node:
+def blend(z: Node, a: Node, b: Node, *, products: int = 2) -> Node:
     """Return (1 - z) * a + z * b for gates z within 0..1.
 
-    The range is that of a and b together, since the result lies between them. Two products, where
-    a + z * (b - a) has one: what is computed last, a, then waits for one product only.
+    The range is that of a and b together, since the result lies between them. With two products
+    what is computed last, a, waits for one product only; with one, which is a + z * (b - a), for a
+    sum before it too.
     """
     z = _refined(z, max(z.fraction_bits, 0))  # 1 must be one of its codes
     one = 1 << z.fraction_bits
     if min(z.lowest) < 0 or max(z.highest) > one:
         raise ValueError(f"blend needs a gate within 0..1, got {min(z.lowest)}..{max(z.highest)}")
     a, b = aligned(a, b)
-    total = (constant([one] * z.size, z.fraction_bits) - z) * a + z * b
+    if products == 1:
+        total = a + z * (b - a)
+    else:
+        total = (constant([one] * z.size, z.fraction_bits) - z) * a + z * b
     scale = 1 << (total.fraction_bits - a.fraction_bits)
     return total.within(
         [min(x, y) * scale for x, y in zip(a.lowest, b.lowest, strict=True)],

@@ -36,9 +36,6 @@ class Real:
     def relu(self) -> "Real":
         return Real(np.maximum(self.values, 0))
 
-    def blend(self, a: "Real", b: "Real") -> "Real":
-        return Real((1 - self.values) * a.values + self.values * b.values)
-
     def named(self, name: str) -> "Real":
         return self
 
@@ -51,6 +48,9 @@ class RealNumbers:
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
         return Real(np.asarray(x.values @ matrix.T))
+
+    def blend(self, z: Real, a: Real, b: Real) -> Real:
+        return Real((1 - z.values) * a.values + z.values * b.values)
 
 
 def checked_input(network: Network, x: object) -> FloatArray:

@@ -13,7 +13,7 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.nodes import Node, State, constant, input_vector, joined, matvec, part
+from rnnrtl.graph.nodes import Node, State, blend, constant, input_vector, joined, matvec, part
 from rnnrtl.network import GRU, Dense, Network, Recurrent
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
@@ -54,8 +54,16 @@ class Graph:
         return list(_topological([self.input, *ends, self.output]))
 
 
+@dataclass(frozen=True)
 class Traced:
-    """Weights as constants of a graph. Implements `cells.numbers.Numbers`."""
+    """Weights as constants of a graph. Implements `cells.numbers.Numbers`.
+
+    Members
+    -------
+    few_products : rather few products than as early ones as can be
+    """
+
+    few_products: bool = False
 
     def constant(self, values: NDArray[np.float64], form: Format) -> Node:
         return constant(_weight_codes(values, form).tolist(), form.fraction_bits)
@@ -63,9 +71,15 @@ class Traced:
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
         return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
 
+    def blend(self, z: Node, a: Node, b: Node) -> Node:
+        return blend(z, a, b, products=1 if self.few_products else 2)
 
-def trace(network: Network, precision: Precision) -> Graph:
-    """Return the graph of one time step of `network` in the formats of `precision`."""
+
+def trace(network: Network, precision: Precision, *, few_products: bool = False) -> Graph:
+    """Return the graph of one time step of `network` in the formats of `precision`.
+
+    With `few_products` a step may take longer to take fewer multipliers; the bits are the same.
+    """
     precision.check(layer.name for layer in network.layers)
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
@@ -82,7 +96,7 @@ def trace(network: Network, precision: Precision) -> Graph:
             x = cells.apply_dense(layer, x, Traced(), form)
             output_format = form("output")
         else:
-            loop = _loop(layer, x, form)
+            loop = _loop(layer, x, form, Traced(few_products))
             loops.append(loop)
             x = next(following for state, following in loop.states if state.name == "h")
             output_format = form("hidden")
@@ -139,7 +153,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
     return Graph(source, output, input_format, output_format, (), layer_of, return_sequences=False)
 
 
-def _loop(layer: Recurrent, x: Node, form: Formats) -> Loop:
+def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
     """Trace a step of a recurrent layer with state ranges that hold at every step.
 
     The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
@@ -155,7 +169,7 @@ def _loop(layer: Recurrent, x: Node, form: Formats) -> Loop:
             name: State((), f.fraction_bits, *ranges[name], name=name, initial=zero)
             for name, f in formats.items()
         }
-        following = cells.step(layer, x, states, Traced(), form)
+        following = cells.step(layer, x, states, numbers, form)
         return Loop(layer.name, tuple((states[name], following[name]) for name in formats))
 
     def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:

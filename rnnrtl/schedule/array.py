@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rnnrtl.graph.nodes import MatVec, Node
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
@@ -17,8 +19,7 @@ from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.packing import packed_terms
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.reuse import Reuse
-from rnnrtl.schedule.sums import narrowed
-from rnnrtl.schedule.trees import Term, tree
+from rnnrtl.schedule.trees import Ranges, Term, tree
 
 if TYPE_CHECKING:
     from rnnrtl.schedule.expand import Expansion
@@ -169,13 +170,12 @@ class Array:
         terms = self._terms(node, unit, columns, name)
         ahead = self._terms(node, unit, early, f"{name}_ahead")
         ahead += turn_constants(placer, row.constants, f"{name}_ahead", layer)
+        ranges = _sum_of_ranges([*terms, *ahead], len(row.forms))
         if len(ahead) > 1:
-            ahead = [Term(tree(placer, ahead, f"{name}_ahead", layer), 0, negative=False)]
+            of_ahead = _sum_of_ranges(ahead, len(row.forms))
+            op = tree(placer, ahead, f"{name}_ahead", layer)
+            ahead = [Term(op, 0, negative=False, ranges=of_ahead)]
         total = tree(placer, [*terms, *ahead, *added], name, layer)
-        ranges = _ranges([*columns, *early], row)
-        if not added:
-            bounds = (min(low for low, _ in ranges), max(high for _, high in ranges))
-            total = narrowed(placer, total, name, layer, bounds)
         self._totals[node, unit] = total
         if any(row.adds):
             self._totals[node, unit] = _accumulated(placer, total, ranges, row.adds, name, layer)
@@ -298,33 +298,24 @@ def candidates(graph: Graph, sums: Sums) -> list[Node]:
     return found if alone and len(layers) == len(found) else []
 
 
-def _ranges(columns: Sequence[Column], row: _Row) -> list[tuple[int, int]]:
-    """Return the range of the sum of each phase."""
-    found = []
-    for phase, (form, constant) in enumerate(zip(row.forms, row.constants, strict=True)):
-        low = high = constant
-        for column in columns:
-            weight = column.weight(form, phase)
-            if weight:
-                read = column.reads[phase]
-                assert read is not None
-                ends = sorted((read.lowest * weight, read.highest * weight))
-                low, high = low + ends[0], high + ends[1]
-        found.append((low, high))
-    return found
+def _sum_of_ranges(terms: Sequence[Term], phases: int) -> Ranges:
+    total = np.zeros((2, phases), dtype=object)
+    for term in terms:
+        total = total + term.added_ranges(phases)
+    return total
 
 
 def _accumulated(
     placer: Placer,
     total: Op,
-    ranges: Sequence[tuple[int, int]],
+    ranges: Ranges,
     adds: Sequence[bool],
     name: str,
     layer: str,
 ) -> Op:
     """Return the sum of the phases of each row so far."""
     low = high = lowest = highest = 0
-    for (least, most), add in zip(ranges, adds, strict=True):
+    for least, most, add in zip(*ranges.tolist(), adds, strict=True):
         low, high = (low + least, high + most) if add else (least, most)
         lowest, highest = min(low, lowest), max(high, highest)
 

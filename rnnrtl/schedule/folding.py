@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from rnnrtl.fixedpoint.arithmetic import beside, low_bits, shift_right
 from rnnrtl.schedule.linear import Linear
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
-from rnnrtl.schedule.trees import MULTIPLIER, Term, tree
+from rnnrtl.schedule.trees import MULTIPLIER, Ranges, Term, tree
 
 SPARE = 2
 """Adders in series beyond the fewest possible: with more no more of them are shared."""
@@ -74,6 +76,16 @@ class Column:
         read = self.reads[phase] if phase < len(self.reads) else None
         return 0 if row is None or read is None else row.terms.get(read, 0)
 
+    def ranges(self, rows: Sequence[Linear | None]) -> Ranges:
+        """Return the least and the largest product of each phase."""
+        found = []
+        for phase, row in enumerate(rows):
+            weight = self.weight(row, phase)
+            read = self.reads[phase] if weight else None
+            ends = (read.lowest * weight, read.highest * weight) if read else (0, 0)
+            found.append((min(ends), max(ends)))
+        return np.array(found, dtype=object).T
+
     def is_shift(self, rows: Sequence[Linear | None]) -> bool:
         """Whether the column's weight is one power of two, or its negative, in all rows; or 0."""
         values = {self.weight(row, phase) for phase, row in enumerate(rows)}
@@ -113,7 +125,7 @@ def turn_terms(
             placer.delays.product(op.width, weight.width) + placer.delays.net(readers),
             kind="product",
         )
-        terms.append(Term(product, 0, negative=False))
+        terms.append(Term(product, 0, negative=False, ranges=column.ranges(rows)))
     return terms
 
 
@@ -121,7 +133,8 @@ def turn_constants(placer: Placer, values: Sequence[int], name: str, layer: str)
     """Return the constant of a sum that is another one in each phase, or nothing for zeros."""
     if not any(values):
         return []
-    return [Term(placer.constants(f"{name}_bias", layer, values), 0, negative=False)]
+    op = placer.constants(f"{name}_bias", layer, values)
+    return [Term(op, 0, negative=False, ranges=np.array([values, values], dtype=object))]
 
 
 def fold_digits(

@@ -106,4 +106,7 @@ def _packed(
         delays.adder(range_width(*bounds[0])),
         kind="adder",
     )
-    return Term(upper, 0, negative=False), Term(lower, 0, negative=False)
+    return (
+        Term(upper, 0, negative=False, ranges=column.ranges(rows[0])),
+        Term(lower, 0, negative=False, ranges=column.ranges(rows[1])),
+    )

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnrtl.fixedpoint.arithmetic import shift_left
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.place import Placer
+
+Ranges = NDArray[np.object_]
+"""(2, phases): the least and the largest of some integers, of any size."""
 
 MULTIPLIER = 2
 """What a multiplier is worth, in adders: who asks for multipliers wants to spare LUTs."""
@@ -21,12 +27,18 @@ than a hundred for every multiplier, and less time. With three few more are spar
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """+-(op << shift) in a sum, where so many read the operation."""
+    """+-(op << shift) in a sum, where so many read the operation.
+
+    In a sum of several phases `ranges` (2, phases) are the least and the largest code of the
+    operation in each, where that is known: a sum is as wide as its widest phase, not as the
+    widest of each of its terms.
+    """
 
     op: Op
     shift: int
     negative: bool
     readers: int = 1
+    ranges: Ranges | None = None
 
     @classmethod
     def constant(cls, placer: Placer, name: str, layer: str, value: int) -> "Term":
@@ -38,6 +50,13 @@ class Term:
     def bounds(self) -> tuple[int, int]:
         low, high = self.op.lowest << self.shift, self.op.highest << self.shift
         return (-high, -low) if self.negative else (low, high)
+
+    def added_ranges(self, phases: int) -> Ranges:
+        """Return the least and the largest value that the term adds, in each phase."""
+        if self.ranges is None:
+            return np.repeat(np.array(self.bounds, dtype=object)[:, None], phases, axis=1)
+        shifted: Ranges = self.ranges * (1 << self.shift)
+        return -shifted[::-1] if self.negative else shifted
 
 
 def separate_trees(
@@ -193,7 +212,12 @@ def tree(placer: Placer, terms: Iterable[Term], name: str, layer: str) -> Op:
         shift, negative = min(a.shift, b.shift), a.negative and b.negative
         a = replace(a, shift=a.shift - shift, negative=a.negative and not negative)
         b = replace(b, shift=b.shift - shift, negative=b.negative and not negative)
-        push(Term(join(placer, a, b, title, layer), shift, negative))
+        ranges = bounds = None
+        if a.ranges is not None or b.ranges is not None:
+            phases = max(t.ranges.shape[1] for t in (a, b) if t.ranges is not None)
+            ranges = a.added_ranges(phases) + b.added_ranges(phases)
+            bounds = (int(ranges[0].min()), int(ranges[1].max()))
+        push(Term(join(placer, a, b, title, layer, bounds), shift, negative, ranges=ranges))
     last = queue[0][2]
     if not last.negative:
         if not last.shift:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rnnrtl.graph.nodes import MatVec, Node
+from rnnrtl.graph.nodes import Constant, MatVec, Node
 from rnnrtl.schedule.array import Array, Head, Lanes
 from rnnrtl.schedule.folding import turn_constants
 from rnnrtl.schedule.linear import is_sum
@@ -137,12 +137,14 @@ class InTurns:
             return self._arrays[owner.graph.loops[-1].layer].of_head(unit)
         # Not rows of a matrix, but values with phases of their own.
         forms = owner.linear(node)
-        added = [
-            Term(op, abs(weight).bit_length() - 1, weight < 0)
-            for op, weight in forms[unit].terms.items()
-            if op.phases > 1
-        ]
-        if not any(isinstance(leaf, MatVec) for leaf in owner.sums.leaves(node)):
+        leaves = dict.fromkeys(owner.sums.leaves(node))
+        added = []
+        for leaf in leaves:
+            if not isinstance(leaf, MatVec | Constant):
+                op = self._in_units(leaf, layer)[unit]
+                weight = forms[unit].terms[op if leaf in self else owner.materialise(leaf)[unit]]
+                added.append(Term(op, abs(weight).bit_length() - 1, weight < 0))
+        if not any(isinstance(leaf, MatVec) for leaf in leaves):
             constants = [0] * (lies.phase(node.size - 1) + 1)
             for n in range(unit, node.size, lies.units):
                 constants[lies.phase(n)] = forms[n].constant
