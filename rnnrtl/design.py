@@ -67,6 +67,7 @@ class Design:
     precision : the format of every tensor
     options : mode, clock, target, name
     graph : one time step as fixed-point operations
+    reuse : recurrent layers whose products share multipliers -> how
     """
 
     def __init__(self, network: Network, precision: Precision, options: Options) -> None:
@@ -74,8 +75,8 @@ class Design:
         self.precision = precision
         self.options = options
         self._strategy = options.strategy_of(network, precision)
-        self._reuse = options.reuse_of(network)
-        cycles = [reuse.cycles for reuse in self._reuse.values()]
+        self.reuse = options.reuse_of(network)
+        cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(network, precision, few_products=few_products)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
@@ -101,7 +102,7 @@ class Design:
             steps_per_beat=self._steps_per_beat,
             strategy=self._strategy,
             balanced=self.options.reuse_factor != (1, 1),
-            reuse=self._reuse,
+            reuse=self.reuse,
         )
 
     @property

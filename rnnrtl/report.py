@@ -126,6 +126,7 @@ def _schedule(design: "Design") -> str:
     return "\n\n".join(
         (
             table(("figure", "value"), rows),
+            *_arrays(design),
             "Operations by cycle; cycle 0 begins at the edge that takes a time step's beat in:",
             f"```text\n{schedule.table()}\n```",
             "One time step: `#` is a vector at work within a cycle; after it, how many operations, "
@@ -133,3 +134,37 @@ def _schedule(design: "Design") -> str:
             f"```text\n{schedule.gantt()}\n```",
         )
     )
+
+
+def _arrays(design: "Design") -> list[str]:
+    """Return what sharing multipliers costs: those that idle because something does not divide."""
+    rows: list[tuple[object, ...]] = []
+    for layer in design.network.layers:
+        if not isinstance(layer, Recurrent) or layer.name not in design.reuse:
+            continue
+        reuse = design.reuse[layer.name]
+        at_once = len(layer.gate_names) * -(-layer.units // reuse.turns)
+        for matrix, columns, parts in (
+            ("kernel", layer.features, reuse.kernel),
+            ("recurrent kernel", layer.units, reuse.recurrent),
+        ):
+            width = -(-columns // parts)
+            products = len(layer.gate_names) * layer.units * columns
+            rows.append(
+                (
+                    layer.name,
+                    matrix,
+                    f"{reuse.turns} x {reuse.phases}",
+                    f"{at_once} x {width}",
+                    f"{products / (at_once * width * reuse.cycles):.0%}",
+                    f"{products / (at_once * width * design.schedule.beat_interval):.0%}",
+                )
+            )
+    if not rows:
+        return []
+    headings = ("layer", "matrix", "turns x phases", "products at a time", "busy", "of a step")
+    note = (
+        "`busy` is how many of the products at a time are there to be computed, over the cycles in "
+        "which the array works; `of a step` is the same over all cycles between two steps."
+    )
+    return [f"{table(headings, rows)}\n\n{note}"]

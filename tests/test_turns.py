@@ -134,3 +134,15 @@ def test_what_is_not_supported_says_so() -> None:
         designed(net_of("lstm"), "unrolled", reuse_factor=2)
     with pytest.raises(UnsupportedError, match="no multiplier to share"):
         designed(net_of("lstm"), "static", reuse_factor=2, strategy="shift_add")
+
+
+def test_the_report_says_what_padding_costs() -> None:
+    """Five units two at a time take three turns: five sixths of the products are needed."""
+    report = designed(net_of("lstm"), "static", reuse_factor=3).report()
+    (line,) = [line for line in report.splitlines() if "| recurrent kernel |" in line]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:2] == ["lstm", "recurrent kernel"]
+    turns, phases = map(int, cells[2].split(" x "))
+    rows, columns = map(int, cells[3].split(" x "))
+    assert rows * columns <= 4 * -(-25 // 3)
+    assert cells[4] == f"{100 / (turns * phases * rows * columns):.0%}"
