@@ -28,6 +28,8 @@ class Device:
     tool : nextpnr for its family
     pins : that a design may have; one with more is placed inside a `Harness`
     multipliers : DSP blocks; of a design with more products the largest get them
+    untimed : the resource through which nextpnr times no path, if there is one: it takes every
+        block for a register, while designs have paths that go on behind it
     options : nextpnr's, for the device and for its family
     """
 
@@ -36,6 +38,7 @@ class Device:
     pins: int
     multipliers: int
     options: tuple[str, ...]
+    untimed: str = ""
 
 
 _ECP5 = (
@@ -57,7 +60,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
         "ecp5-85k": Device(
             "ecp5", NEXTPNR_ECP5, 365, 156, ("--85k", "--package", "CABGA756", *_ECP5)
         ),
-        "ice40-up5k": Device("ice40", NEXTPNR_ICE40, 39, 8, ("--up5k", "--package", "sg48")),
+        "ice40-up5k": Device(
+            "ice40", NEXTPNR_ICE40, 39, 8, ("--up5k", "--package", "sg48"), "ICESTORM_DSP"
+        ),
     }
 )
 """Device -> how nextpnr is called for it; ECP5 of speed grade 6."""
@@ -70,7 +75,9 @@ class Routing:
     Members
     -------
     device : which one
-    fmax_mhz : the fastest clock that static timing analysis allows
+    fmax_mhz : the fastest clock that static timing analysis allows, of the paths that it sees
+    untimed : multipliers through which it sees no path: where there are any, `fmax_mhz` is no more
+        than an upper bound
     clock_mhz : the clock that was asked for
     utilisation : resource -> (used, available), with the harness
     harness : registers of the shift registers that stand for pins, where a design has more than
@@ -83,6 +90,7 @@ class Routing:
 
     device: str
     fmax_mhz: float
+    untimed: int
     clock_mhz: float
     utilisation: Mapping[str, tuple[int, int]]
     harness: int
@@ -125,6 +133,7 @@ def place_and_route(
     return Routing(
         device,
         min(clock["achieved"] for clock in clocks),
+        report["utilization"].get(chosen.untimed, {"used": 0})["used"],
         clock_mhz,
         MappingProxyType(
             {
