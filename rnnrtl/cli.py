@@ -97,7 +97,7 @@ def place(
     design: Design,
     device: Annotated[
         str,
-        typer.Option("--device", "-d", help=f"{', '.join(DEVICES)} (with -t ice40)"),
+        typer.Option("--device", "-d", help=f"{', '.join(DEVICES)} (ice40: with -t ice40)"),
     ] = "ecp5-85k",
     seed: Annotated[int, typer.Option("--seed", min=1, help="of the placer")] = 1,
 ) -> None:
@@ -116,7 +116,7 @@ def place(
         line += f", latency {1000 * design.schedule.latency_cycles / found.fmax_mhz:.0f} ns"
     typer.echo(line)
     if found.untimed:
-        typer.echo(f"not timed: paths through {found.untimed} multipliers")
+        typer.echo(f"not timed: paths through {found.untimed} multipliers, so MHz at most")
     if found.harness:
         typer.echo(f"harness: {found.harness} registers for pins, counted below")
     for resource, (used, available) in found.utilisation.items():

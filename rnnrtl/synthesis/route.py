@@ -41,6 +41,7 @@ class Device:
     untimed: str = ""
 
 
+_UP5K = ("--up5k", "--package", "sg48")
 _ECP5 = (
     # Out of context: pins go anywhere. Router 2 ends where router 1 crawls.
     *("--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
@@ -60,9 +61,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
         "ecp5-85k": Device(
             "ecp5", NEXTPNR_ECP5, 365, 156, ("--85k", "--package", "CABGA756", *_ECP5)
         ),
-        "ice40-up5k": Device(
-            "ice40", NEXTPNR_ICE40, 39, 8, ("--up5k", "--package", "sg48"), "ICESTORM_DSP"
-        ),
+        "ice40-up5k": Device("ice40", NEXTPNR_ICE40, 39, 8, _UP5K, "ICESTORM_DSP"),
+        # All products in look-up tables, so that all paths are timed.
+        "ice40-up5k-no-dsp": Device("ice40", NEXTPNR_ICE40, 39, 0, _UP5K),
     }
 )
 """Device -> how nextpnr is called for it; ECP5 of speed grade 6."""
