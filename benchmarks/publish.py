@@ -26,8 +26,7 @@ where the paper has a softmax. Cycles are edges of the clock; `tail` is from a s
 to the result. `products` are those that the schedule gives a multiplier; DSP, LUT, FF and BRAM
 (RAMB36) are Yosys' for UltraScale+, ECP5's for ECP5, neither placed nor routed. The clock is that
 of a delay model; `routed` is what nextpnr reaches on the ECP5-85F of speed grade 6, its pins left
-free, and the latency at that clock (`python -m benchmarks --route --only units4`). Of more products
-than its 156 multipliers the largest get one, and the others are made of look-up tables.
+free, and the latency at that clock (`python -m benchmarks --route --only units4`).
 `AUC ratio` is fixed point by float on 2,000 jets that were not trained on.
 `bit-exact` counts the sequences whose every output bit equals the reference's in Verilator, both at
 full speed and with random stalls. `w8a12` is weights of 8 bits and activations of 12, each tensor
