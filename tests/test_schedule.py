@@ -27,7 +27,7 @@ CLOCKS = {
     "xcu": (10, 100, 200, 250),
     "xc7": (10, 50, 100, 150, 200),
     "ecp5": (5, 25, 50, 80, 90),
-    "ice40": (1, 5, 10, 30, 45),
+    "ice40": (1, 5, 10, 30, 40),
 }
 CASES = [(target, clock) for target, clocks in CLOCKS.items() for clock in clocks]
 

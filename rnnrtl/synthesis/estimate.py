@@ -15,7 +15,7 @@ import platformdirs
 
 from rnnrtl.errors import InputError, ToolError, UnsupportedError
 from rnnrtl.synthesis.targets import TARGETS, Target
-from rnnrtl.synthesis.tools import YOSYS, run_tool
+from rnnrtl.synthesis.tools import COUNT, counted, run_yosys
 
 DEFAULT_CACHE = Path(platformdirs.user_cache_dir("rnnrtl", appauthor=False)) / "estimates"
 
@@ -83,7 +83,7 @@ def estimate(
         [
             "read_verilog design.v",
             chosen.script.format(top=top),
-            "tee -q -o stat.json stat -json",
+            COUNT,
         ]
     )
     key = json.dumps([_CACHE_FORMAT, _yosys_version(), script, verilog])
@@ -131,12 +131,8 @@ def _synthesise(verilog: str, script: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="rnnrtl-yosys-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog, encoding="utf-8")
-        (folder / "script.ys").write_text(script + "\n", encoding="utf-8")
-        run_tool(YOSYS, ["-q", "-s", "script.ys"], folder)
-        stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
-    cells = stat["design"]["num_cells_by_type"]
-    # $scopeinfo remembers the flattened hierarchy; it is no hardware.
-    return {str(cell): int(number) for cell, number in cells.items() if cell != "$scopeinfo"}
+        run_yosys(script, folder)
+        return counted(folder)
 
 
 def _read_entry(entry: Path) -> tuple[dict[str, int], float] | None:

@@ -1,4 +1,4 @@
-"""Place and route with nextpnr, where an open flow exists: Lattice ECP5."""
+"""Place and route with nextpnr, where an open flow exists: Lattice ECP5 and iCE40 UltraPlus."""
 
 import importlib.util
 import json
@@ -11,17 +11,62 @@ from types import MappingProxyType
 from typing import Any
 
 from rnnrtl.errors import ToolError, UnsupportedError
+from rnnrtl.hardware.verilog import to_verilog
+from rnnrtl.synthesis.harness import Harness, Port
+from rnnrtl.synthesis.products import keep_largest
 from rnnrtl.synthesis.targets import TARGETS
-from rnnrtl.synthesis.tools import NEXTPNR_ECP5, YOSYS, run_tool
+from rnnrtl.synthesis.tools import COUNT, NEXTPNR_ECP5, NEXTPNR_ICE40, counted, run_tool, run_yosys
 
-DEVICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+
+@dataclass(frozen=True)
+class Device:
+    """A device that nextpnr knows, in a package.
+
+    Members
+    -------
+    target : key of `TARGETS` whose commands map a design to it
+    tool : nextpnr for its family
+    pins : that a design may have; one with more is placed inside a `Harness`
+    multipliers : DSP blocks; of a design with more products the largest get them
+    untimed : the resource through which nextpnr times no path, if there is one: it takes every
+        block for a register, while designs have paths that go on behind it
+    options : nextpnr's, for the device and for its family
+    """
+
+    target: str
+    tool: tuple[str, str]
+    pins: int
+    multipliers: int
+    options: tuple[str, ...]
+    untimed: str = ""
+
+
+_UP5K = ("--up5k", "--package", "sg48")
+_ECP5 = (
+    # Out of context: pins go anywhere. Router 2 ends where router 1 crawls.
+    *("--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
+    # Sums and products that many units share pull their readers apart: with the default weight of
+    # 10 a GRU of eight units reaches 82 MHz, with 40 it reaches 87.
+    *("--placer-heap-timingweight", "40"),
+)
+
+DEVICES: Mapping[str, Device] = MappingProxyType(
     {
-        "ecp5-25k": ("--25k", "--package", "CABGA381"),
-        "ecp5-45k": ("--45k", "--package", "CABGA554"),
-        "ecp5-85k": ("--85k", "--package", "CABGA756"),
+        "ecp5-25k": Device(
+            "ecp5", NEXTPNR_ECP5, 197, 28, ("--25k", "--package", "CABGA381", *_ECP5)
+        ),
+        "ecp5-45k": Device(
+            "ecp5", NEXTPNR_ECP5, 245, 72, ("--45k", "--package", "CABGA554", *_ECP5)
+        ),
+        "ecp5-85k": Device(
+            "ecp5", NEXTPNR_ECP5, 365, 156, ("--85k", "--package", "CABGA756", *_ECP5)
+        ),
+        "ice40-up5k": Device("ice40", NEXTPNR_ICE40, 39, 8, _UP5K, "ICESTORM_DSP"),
+        # All products in look-up tables, so that all paths are timed.
+        "ice40-up5k-no-dsp": Device("ice40", NEXTPNR_ICE40, 39, 0, _UP5K),
     }
 )
-"""Device -> nextpnr's options for it; speed grade 6."""
+"""Device -> how nextpnr is called for it; ECP5 of speed grade 6."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +76,13 @@ class Routing:
     Members
     -------
     device : which one
-    fmax_mhz : the fastest clock that static timing analysis allows
+    fmax_mhz : the fastest clock that static timing analysis allows, of the paths that it sees
+    untimed : multipliers through which it sees no path: where there are any, `fmax_mhz` is no more
+        than an upper bound
     clock_mhz : the clock that was asked for
-    utilisation : resource -> (used, available)
+    utilisation : resource -> (used, available), with the harness
+    harness : registers of the shift registers that stand for pins, where a design has more than
+        the package; 0 where it has not and is placed as it is
     critical_ns : the slowest path between registers: what it is made of ("clk-to-q", "logic",
         "routing", "setup") -> ns
     critical_ends : the cells that it starts and ends at
@@ -42,8 +91,10 @@ class Routing:
 
     device: str
     fmax_mhz: float
+    untimed: int
     clock_mhz: float
     utilisation: Mapping[str, tuple[int, int]]
+    harness: int
     critical_ns: Mapping[str, float]
     critical_ends: tuple[str, str]
     seconds: float = field(compare=False)
@@ -64,25 +115,18 @@ def place_and_route(
     """
     if device not in tuple(DEVICES):
         raise UnsupportedError(f"device {device!r} is unknown: use one of {', '.join(DEVICES)}")
-    if importlib.util.find_spec(NEXTPNR_ECP5[0]) is None:
+    chosen = DEVICES[device]
+    if importlib.util.find_spec(chosen.tool[0]) is None:
         raise ToolError("nextpnr is missing: pip install 'rnnrtl[route]'")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="rnnrtl-route-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog, encoding="utf-8")
-        script = TARGETS["ecp5"].script.format(top=top)
-        (folder / "script.ys").write_text(
-            f"read_verilog design.v\n{script}\nwrite_json design.json\n", encoding="utf-8"
-        )
-        run_tool(YOSYS, ["-q", "-s", "script.ys"], folder)
-        options = ["--json", "design.json", "--report", "report.json", "--speed", "6"]
+        harness = _harness(top, chosen.pins, folder)
+        _synthesise(chosen, f"{top}_harness" if harness else top, folder)
+        options = ["--json", "design.json", "--report", "report.json", "--quiet"]
         options += ["--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
-        # Out of context: pins go anywhere. Router 2 ends where router 1 crawls.
-        options += ["--lpf-allow-unconstrained", "--router", "router2", "--quiet"]
-        # Sums and products that many units share pull their readers apart: with the default weight
-        # of 10 a GRU of eight units reaches 82 MHz, with 40 it reaches 87.
-        options += ["--placer-heap-timingweight", "40"]
-        run_tool(NEXTPNR_ECP5, [*DEVICES[device], *options], folder)
+        run_tool(chosen.tool, [*chosen.options, *options], folder)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     clocks = report["fmax"].values()
     if not clocks:
@@ -90,6 +134,7 @@ def place_and_route(
     return Routing(
         device,
         min(clock["achieved"] for clock in clocks),
+        report["utilization"].get(chosen.untimed, {"used": 0})["used"],
         clock_mhz,
         MappingProxyType(
             {
@@ -98,9 +143,46 @@ def place_and_route(
                 if count["used"]
             }
         ),
+        harness,
         *_slowest(report["critical_paths"]),
         time.perf_counter() - start,
     )
+
+
+def _synthesise(device: Device, top: str, folder: Path) -> None:
+    """Make design.json of all *.v in `folder`, with no more multipliers than the device has."""
+    target = TARGETS[device.target]
+    read = [f"read_verilog {file.name}" for file in sorted(folder.glob("*.v"))]
+    mapped = [target.script.format(top=top), COUNT, "write_json design.json"]
+    run_yosys("\n".join([*read, *mapped]), folder)
+    if target.count(counted(folder))["dsp"] > device.multipliers:
+        # As far as Yosys' own flows are the same before they map products.
+        flat = [f"hierarchy -top {top}", "proc", "flatten", "opt", "wreduce", "opt_clean"]
+        run_yosys("\n".join([*read, *flat, "write_json flat.json"]), folder)
+        keep_largest(folder / "flat.json", device.target, device.multipliers)
+        run_yosys("\n".join(["read_json flat.json", *mapped]), folder)
+
+
+def _harness(top: str, pins: int, folder: Path) -> int:
+    """Write harness.v for design.v where that has more than `pins` bits at its ports.
+
+    Returns the registers of the harness, 0 where none is needed.
+    """
+    # As a library: ports are read, contents skipped.
+    run_yosys("read_verilog -lib design.v\nwrite_json ports.json", folder)
+    modules = json.loads((folder / "ports.json").read_text(encoding="utf-8"))["modules"]
+    if top not in modules:
+        raise ToolError(f"there is no module {top} to place and route")
+    ports = [
+        Port(name, port["direction"] == "input", len(port["bits"]))
+        for name, port in modules[top]["ports"].items()
+    ]
+    if sum(port.width for port in ports) <= pins:
+        return 0
+    harness = Harness(top, ports)
+    text = to_verilog(harness, f"{top}_harness")
+    (folder / "harness.v").write_text(text, encoding="utf-8")
+    return harness.registers
 
 
 def _slowest(paths: list[dict[str, Any]]) -> tuple[Mapping[str, float], tuple[str, str]]:

@@ -9,6 +9,9 @@ from rnnrtl.errors import ToolError
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "carry")
 
+IN_LUTS = "in_luts"
+"""Attribute of a product that gets no multiplier, on the families that nextpnr routes."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -152,7 +155,10 @@ def _lattice(synth: str) -> str:
             "flatten",
             "opt_clean",
             _ONE_CHAIN_AN_ADDER,
-            f"{synth} -top {{top}}",
+            f"{synth} -top {{top}} -run begin:coarse",
+            # What the DSP mapping leaves alone, and turns into a product again behind it.
+            f"chtype -set $__soft_mul a:{IN_LUTS}",
+            f"{synth} -top {{top}} -run coarse:",
         ]
     )
 

