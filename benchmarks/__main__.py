@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.networks import SHAPES
 from benchmarks.publish import publish
-from benchmarks.rows import ROUTED_ON, rows
+from benchmarks.rows import rows
 from benchmarks.runner import Results, measure, source, stages
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,7 +37,7 @@ def main(
     ] = False,
     synth: SynthOption = None,
     route: Annotated[
-        bool, typer.Option("--route", help=f"place and route the ecp5 rows on {ROUTED_ON}; minutes")
+        bool, typer.Option("--route", help="place and route the rows for ecp5 and ice40; minutes")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="run anew what other sources of rnnrtl found")
@@ -52,12 +52,11 @@ def main(
     """
     asked = ["verilog"] * verilog + ["simulate"] * simulate
     asked += [f"synth {target}" for target in synth or []]
-    asked += [f"route {ROUTED_ON}"] * route
     chosen = [
         row
         for row in rows()
         if (not only or row.network in only)
-        and (not route or row.target == "ecp5")
+        and (not route or row.target in ("ecp5", "ice40"))
         and (not select or any(text in row.key for text in select))
     ]
     if not chosen:
@@ -67,7 +66,7 @@ def main(
     work = [
         (row, stage)
         for row in chosen
-        for stage in stages(row, asked)
+        for stage in stages(row, [*asked, *[f"route {row.device}"] * route])
         if results.missing(row, stage, stale=stale)
     ]
     console = Console(stderr=True)

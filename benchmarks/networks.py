@@ -46,11 +46,15 @@ SHAPES: Mapping[str, Shape] = {
     "quickdraw": Shape("QuickDraw", 100, 3, 128, ((256, "relu"), (128, "relu"), (5, "linear"))),
     "units4": Shape("four units", 20, 3, 4),
     "units8": Shape("eight units", 20, 6, 8),
+    "units16": Shape("sixteen units", 20, 8, 16),
+    "units32": Shape("thirty-two units", 20, 8, 32),
 }
 CELLS = ("gru", "lstm")
 FORMATS = ("fixed<16,6>", "fixed<10,4>", "w8a12")
 ROUTED = {"units4": "fixed<10,4>", "units8": "fixed<12,4>"}
-"""Networks whose rows are all routed -> their format."""
+"""Networks whose rows are routed with every strategy and clock -> their format."""
+SMALL = ("units16", "units32")
+"""Networks for small devices, routed too."""
 
 
 def network(name: str, cell: str) -> Network:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.aims import aims
 from benchmarks.networks import SHAPES
-from benchmarks.rows import ROUTED_ON, Row, rows
+from benchmarks.rows import Row, rows
 from benchmarks.runner import ROOT, Results, machine, source
 from rnnrtl.report import table
 
@@ -26,7 +26,8 @@ where the paper has a softmax. Cycles are edges of the clock; `tail` is from a s
 to the result. `products` are those that the schedule gives a multiplier; DSP, LUT, FF and BRAM
 (RAMB36) are Yosys' for UltraScale+, ECP5's for ECP5, neither placed nor routed. The clock is that
 of a delay model; `routed` is what nextpnr reaches on the ECP5-85F of speed grade 6, its pins left
-free, and the latency at that clock (`python -m benchmarks --route --only units4`).
+free, and the latency at that clock (`python -m benchmarks --route --only units4`); sixteen units on
+the iCE40 UP5K, whose multipliers nextpnr does not time, and thirty-two on the ECP5-25F.
 `AUC ratio` is fixed point by float on 2,000 jets that were not trained on.
 `bit-exact` counts the sequences whose every output bit equals the reference's in Verilator, both at
 full speed and with random stalls. `w8a12` is weights of 8 bits and activations of 12, each tensor
@@ -96,7 +97,7 @@ def _aims(results: Results) -> str:
 def _line(row: Row, results: Results) -> tuple[object, ...] | None:
     if row.key not in results.rows:
         return None
-    stages = ("schedule", "verilog", "simulate", "synth xcup", "synth ecp5", f"route {ROUTED_ON}")
+    stages = ("schedule", "verilog", "simulate", "synth xcup", "synth ecp5", f"route {row.device}")
     planned, made, run, size, lattice, routed = (results.get(row, stage) or {} for stage in stages)
     cells = routed.get("utilisation", {})
     exact = ""
@@ -119,7 +120,13 @@ def _line(row: Row, results: Results) -> tuple[object, ...] | None:
         *(_shown(size, figure) for figure in ("dsp", "lut", "ff", "bram")),
         *(_shown(lattice, figure) for figure in ("dsp", "lut", "ff", "bram")),
         *(_shown(routed, figure) for figure in ("fmax_mhz", "latency_ns")),
-        *(_shown(cells, cell) for cell in ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D")),
+        # An iCE40's logic cell is a look-up table and a flip-flop.
+        *(
+            _shown(cells, cell if cell in cells else other)
+            for cell, other in (
+                ("TRELLIS_COMB", "ICESTORM_LC"), ("TRELLIS_FF", ""), ("MULT18X18D", "ICESTORM_DSP")
+            )
+        ),
         _shown(made, "seconds"),
         _shown(made, "peak_mb"),
         exact,

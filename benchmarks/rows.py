@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES
+from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, SMALL
 
 MODES = ("static", "interleaved", "unrolled")
 STRATEGIES = ("dsp", "shift_add")
@@ -49,18 +49,24 @@ class Row:
         )  # fmt: skip
         return "/".join(parts) + (f"/reuse{self.reuse_factor}" if self.reuse_factor > 1 else "")
 
+    @property
+    def device(self) -> str:
+        """What the row is routed on."""
+        small = {"units16": "ice40-up5k", "units32": "ecp5-25k"}
+        return small.get(self.network, ROUTED_ON)
+
     def as_dict(self) -> dict[str, object]:
         """Return the members, as JSON takes them."""
         return asdict(self)
 
 
-REUSED: Mapping[str, tuple[int, ...]] = {"top": (10, 20, 400), "quickdraw": (12, 128)}
+REUSED: Mapping[str, tuple[int, ...]] = {"top": (10, 20, 400), "quickdraw": (14, 128)}
 """Networks whose layers are also made in turns -> reuse factors, of 16 bits and with "dsp"."""
 
 
 def rows() -> Iterator[Row]:
     """Yield all rows, in the order of the tables."""
-    published = [name for name in SHAPES if name not in ROUTED]
+    published = [name for name in SHAPES if name not in (*ROUTED, *SMALL)]
     for network, cell, form, mode, strategy in product(
         published, CELLS, FORMATS, MODES, STRATEGIES
     ):
@@ -71,6 +77,9 @@ def rows() -> Iterator[Row]:
             yield Row(network, cell, form, mode, strategy, 100.0)
             yield Row(network, cell, form, mode, strategy, 50.0, "ecp5")
     yield Row("top", "gru", "fixed<10,4>", "static", "shift_add", ROUTED_TOP_MHZ, "ecp5")
+    # As few multipliers as the device has: 8 and 28.
+    yield Row("units16", "gru", "fixed<12,4>", "static", "dsp", 12.0, "ice40", 256)
+    yield Row("units32", "gru", "fixed<12,4>", "static", "dsp", 25.0, "ecp5", 171)
     for network, factors in REUSED.items():
         for cell, factor, mode in product(CELLS, factors, ("static", "interleaved")):
             yield Row(network, cell, "fixed<16,6>", mode, "dsp", reuse_factor=factor)

@@ -62,9 +62,13 @@ def test_rows_are_all_different_and_the_aims_name_them() -> None:
     class Asked(dict[str, dict[str, dict[str, int]]]):
         def get(self, key: str, default: object = None) -> dict[str, dict[str, int]]:
             names.add(key)
-            figures = ("cycles_per_step", "latency_cycles", "initiation_interval", "lut", "dsp")
+            figures = [
+                "cycles_per_step", "latency_cycles", "initiation_interval", "beat_interval",
+                "lut", "dsp", "ff", "bram",
+            ]  # fmt: skip
             found: dict[str, dict[str, int]] = {
-                stage: dict.fromkeys(figures, 1) for stage in ("schedule", "synth xcup")
+                stage: dict.fromkeys(figures, 1)
+                for stage in ("schedule", "synth xcup", "synth xcup-packed")
             }
             return {**found, f"route {ROUTED_ON}": {"latency_ns": 1}}
 
@@ -94,7 +98,9 @@ def test_a_row_is_measured_once_and_kept(tmp_path: Path) -> None:
     assert again.missing(TINY, "schedule", stale="another")
     publishing.publish(again)
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert f"| GRU | fixed<10,4> | static | dsp | xcup, 200 | {found['cycles_per_step']} |" in text
+    assert (
+        f"| GRU | fixed<10,4> | static | dsp | 1 | xcup, 200 | {found['cycles_per_step']} |" in text
+    )
     assert "uw-acme/HLS4ML_VS_MANUAL" in text
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import memory
 
 _FEW_CYCLES = 64
 _FAR_APART = 8
@@ -123,6 +124,7 @@ class Beats:
         self._m = m
         self._interval = interval
         self._phases: dict[tuple[int, int, bool], tuple[Value, Value]] = {}
+        self._selections: dict[tuple[int, tuple[int, ...], bool], Value] = {}
         known = {"last": last}
         if slots > 1:
             slot = Signal(range(slots))
@@ -154,6 +156,24 @@ class Beats:
     def phase(self, cycle: int, phases: int, last_only: bool = False) -> Value:
         """How many cycles ago a beat was in `cycle`, for as many cycles as `phases`."""
         return self._counter(cycle, phases, last_only)[1]
+
+    def selection(self, cycle: int, numbers: tuple[int, ...], last_only: bool = False) -> Value:
+        """Another number in each phase, from a register: what it selects does not wait for it."""
+        if numbers == tuple(range(len(numbers))):
+            return self.phase(cycle, len(numbers), last_only)
+        key = (cycle, numbers, last_only)
+        if key not in self._selections:
+            table = memory.Memory(
+                shape=unsigned(max(max(numbers).bit_length(), 1)),
+                depth=len(numbers),
+                init=numbers,
+                attrs={"rom_style": "logic"},
+            )
+            self._m.submodules[f"selection_{cycle}_{len(self._selections)}"] = table
+            port = table.read_port(domain="sync")
+            self._m.d.comb += port.addr.eq(self.coming_phase(cycle, len(numbers), last_only))
+            self._selections[key] = port.data
+        return self._selections[key]
 
     def coming_phase(self, cycle: int, phases: int, last_only: bool = False) -> Value:
         """Return what `phase` will be after the edge: the address of a memory with a register."""

@@ -134,18 +134,21 @@ class Datapath:
 
     def _choose(self, m: Module, op: Op, signal: Signal, values: list[Value | None]) -> None:
         """Drive a signal with another value in each phase of an operation."""
-        chosen: dict[int, tuple[Value, list[int]]] = {}
-        for phase, value in enumerate(values):
-            if value is not None:
-                key = value.value if isinstance(value, Const) else -1 - id(value)
-                chosen.setdefault(key, (value, []))[1].append(phase)
-        *others, (last, _) = sorted(chosen.values(), key=lambda item: len(item[1]))
+        chosen: dict[int, tuple[int, Value]] = {}
+        numbers: list[int] = []
+        for value in values:
+            if value is None:  # never read: as in the phase before
+                numbers.append(numbers[-1] if numbers else 0)
+                continue
+            key = value.value if isinstance(value, Const) else -1 - id(value)
+            numbers.append(chosen.setdefault(key, (len(chosen), value))[0])
+        *others, (_, last) = chosen.values()
         if not others:
             m.d.comb += signal.eq(last)
             return
-        with m.Switch(self._beats.phase(op.cycle, op.phases, op.last_only)):
-            for value, phases in others:
-                with m.Case(*phases):
+        with m.Switch(self._beats.selection(op.cycle, tuple(numbers), op.last_only)):
+            for number, value in others:
+                with m.Case(number):
                     m.d.comb += signal.eq(value)
             with m.Default():
                 m.d.comb += signal.eq(last)
