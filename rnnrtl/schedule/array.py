@@ -255,7 +255,8 @@ class Array:
                 assert reads[0] is not None
                 found.append(Column(reads[0], reads))
             else:
-                choice = owner.placer.choice(f"{title}_column_{column}", self._layer, reads)
+                name = f"{title}_column_{column}"
+                choice = owner.placer.choice(name, self._layer, reads, together=width)
                 found.append(Column(choice, reads))
         self._columns[vectors] = found
         return found

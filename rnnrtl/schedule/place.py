@@ -7,7 +7,7 @@ from typing import Any
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.lut.table import Rom
 from rnnrtl.schedule.delays import Delays
-from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.operations import Op, range_width
 
 _SOURCES = ("constant", "input", "state")
 
@@ -100,10 +100,11 @@ class Placer:
         self.ops.append(op)
         return op
 
-    def choice(self, name: str, layer: str, reads: Sequence[Op | None]) -> Op:
+    def choice(self, name: str, layer: str, reads: Sequence[Op | None], *, together: int = 1) -> Op:
         """Place what takes one operation after the other, one a cycle; None where it never is read.
 
-        Raises ValueError where that is nothing at all.
+        Of so many `together` each bit reads the same selection. Raises ValueError where nothing is
+        ever read.
         """
         first: dict[Op, int] = {}
         again: set[Op] = set()
@@ -120,13 +121,17 @@ class Placer:
             cycle, ready = (op.cycle + 1, 0.0) if held else (op.cycle, op.ready)
             if op.kind != "constant" and cycle >= phase:
                 times.append((cycle - phase, ready))
+        bounds = (min(op.lowest for op in operands), max(op.highest for op in operands))
+        delay = self.delays.choice(len(operands))
+        if delay and together > 1:
+            delay += self.delays.net(together * range_width(*bounds))
         return self.add(
             name,
             layer,
-            (min(op.lowest for op in operands), max(op.highest for op in operands)),
+            bounds,
             operands,
             None,
-            self.delays.choice(len(operands)),
+            delay,
             kind="choice",
             times=times,
             phases=len(reads),
