@@ -142,6 +142,12 @@ def aims() -> Iterator[Aim]:
         for (stage, figure), limit in limits.items():
             packed = ", adders in DSPs as in the 7 series" * stage.endswith("packed")
             yield Aim(name, _NAMES[figure] + packed, limit, _of(row, stage, figure))
+    plain = "flavour/gru/fixed<8,3>/static/dsp/xcup@200/reuse15"
+    halved = _ratio(
+        _of(f"{plain}/packed", "schedule", "multipliers"), _of(plain, "schedule", "multipliers")
+    )
+    name = "flavour GRU, fixed<8,3>, static, reuse factor 15, two products in a multiplier"
+    yield Aim(name, "multipliers, by those without", 0.51, halved)
     for mode, figure, cycles in (
         ("static", "cycles_per_step", 128 / 0.90), ("interleaved", "beat_interval", 128 / 0.98)
     ):  # fmt: skip

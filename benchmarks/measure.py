@@ -30,6 +30,7 @@ def design_of(row: Row) -> rnnrtl.Design:
         mode=row.mode,
         strategy=row.strategy,
         reuse_factor=row.reuse_factor,
+        dsp_packing=row.dsp_packing,
         clock_mhz=row.clock_mhz,
         target=row.target,
         steps_per_beat=net.steps if row.mode == "unrolled" and net.steps else 1,

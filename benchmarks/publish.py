@@ -108,7 +108,7 @@ def _line(row: Row, results: Results) -> tuple[object, ...] | None:
         row.form,
         row.mode,
         row.strategy,
-        f"{row.reuse_factor}",
+        f"{row.reuse_factor}" + ", packed" * row.dsp_packing,
         f"{row.target}, {row.clock_mhz:g}",
         *(
             _shown(planned, figure)

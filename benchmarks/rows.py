@@ -9,6 +9,8 @@ from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, SMALL
 MODES = ("static", "interleaved", "unrolled")
 STRATEGIES = ("dsp", "shift_add")
 ROUTED_ON = "ecp5-85k"
+NARROW = "fixed<8,3>"
+"""Format whose products are packed."""
 ROUTED_MHZ = (50.0, 80.0, 100.0, 150.0)
 """Clocks asked of what is routed: three to meet, and one to refuse."""
 ROUTED_TOP_MHZ = 10.0
@@ -29,6 +31,7 @@ class Row:
     clock_mhz : clock that registers are placed for
     target : the FPGA family whose delays place them
     reuse_factor : products of the recurrent layer that share a multiplier
+    dsp_packing : two products in one multiplier, where they fit
     """
 
     network: str
@@ -39,6 +42,7 @@ class Row:
     clock_mhz: float = 200.0
     target: str = "xcup"
     reuse_factor: int = 1
+    dsp_packing: bool = False
 
     @property
     def key(self) -> str:
@@ -47,7 +51,8 @@ class Row:
             self.network, self.cell, self.form, self.mode, self.strategy,
             f"{self.target}@{self.clock_mhz:g}",
         )  # fmt: skip
-        return "/".join(parts) + (f"/reuse{self.reuse_factor}" if self.reuse_factor > 1 else "")
+        reused = f"/reuse{self.reuse_factor}" if self.reuse_factor > 1 else ""
+        return "/".join(parts) + reused + "/packed" * self.dsp_packing
 
     @property
     def device(self) -> str:
@@ -80,6 +85,10 @@ def rows() -> Iterator[Row]:
     # As few multipliers as the device has: 8 and 28.
     yield Row("units16", "gru", "fixed<12,4>", "static", "dsp", 12.0, "ice40", 256)
     yield Row("units32", "gru", "fixed<12,4>", "static", "dsp", 25.0, "ecp5", 171)
+    for packing in (False, True):
+        yield Row(
+            "flavour", "gru", NARROW, "static", "dsp", reuse_factor=15, dsp_packing=packing
+        )  # fmt: skip
     for network, factors in REUSED.items():
         for cell, factor, mode in product(CELLS, factors, ("static", "interleaved")):
             yield Row(network, cell, "fixed<16,6>", mode, "dsp", reuse_factor=factor)

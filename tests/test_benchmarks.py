@@ -9,7 +9,7 @@ import pytest
 from benchmarks import publish as publishing
 from benchmarks.aims import aims
 from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, inputs, network, precision
-from benchmarks.rows import ROUTED_ON, Row, rows
+from benchmarks.rows import NARROW, ROUTED_ON, Row, rows
 from benchmarks.runner import RESULTS, Results, measure, stages
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.network import Dense
@@ -56,7 +56,7 @@ def test_formats_fit_the_weights(name: str) -> None:
 def test_rows_are_all_different_and_the_aims_name_them() -> None:
     keys = [row.key for row in rows()]
     assert len(set(keys)) == len(keys)
-    assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values()}
+    assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values(), NARROW}
     names: set[str] = set()
 
     class Asked(dict[str, dict[str, dict[str, int]]]):
@@ -64,7 +64,7 @@ def test_rows_are_all_different_and_the_aims_name_them() -> None:
             names.add(key)
             figures = [
                 "cycles_per_step", "latency_cycles", "initiation_interval", "beat_interval",
-                "lut", "dsp", "ff", "bram",
+                "lut", "dsp", "ff", "bram", "multipliers",
             ]  # fmt: skip
             found: dict[str, dict[str, int]] = {
                 stage: dict.fromkeys(figures, 1)
