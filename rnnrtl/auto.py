@@ -11,25 +11,27 @@ from rnnrtl.schedule.schedule import Schedule
 
 def chosen_reuse(
     network: Network,
+    factors: Sequence[int],
     schedule_of: Callable[[int], Schedule],
     *,
     max_dsp: int | None,
     max_latency: int | None,
 ) -> int:
-    """Return the reuse factor that keeps limits.
+    """Return the reuse factor, of some as `reuse_factors` gives them, that keeps limits.
 
-    With `max_dsp` that is the fastest one with so many DSP blocks, else the smallest one with a
-    result after `max_latency` cycles. `schedule_of` makes a schedule for a reuse factor.
+    With `max_dsp` that is the one whose array is busy for the fewest cycles with so many DSP
+    blocks, else the one with the fewest of them and a result after `max_latency` cycles.
+    `schedule_of` makes a schedule for a reuse factor.
 
     Raises UnsupportedError where no limit is given, or where none keeps them.
     """
-    if max_dsp is None and max_latency is None:
-        raise UnsupportedError("reuse_factor 'auto' needs a limit: max_dsp=198 or max_latency=300")
-    factors = reuse_factors(network)
-    found = []
+    for name, limit in (("max_dsp", max_dsp), ("max_latency", max_latency)):
+        if limit is not None and not (type(limit) is int and limit >= 0):
+            raise UnsupportedError(f"{name} must be a whole number, not {limit!r}")
+    found: list[int] = []
     if max_dsp is not None:
-        # From the fastest on, fewer and fewer multipliers.
         dsp = max_dsp
+        # From the fastest on, fewer and fewer multipliers.
         found = _first(factors, lambda r: schedule_of(r).dsp <= dsp)
         if _quickly_made(network) and schedule_of(1).dsp <= dsp:
             found = [1]  # nothing is faster, and in logic its products take no DSP
@@ -39,18 +41,21 @@ def chosen_reuse(
                 f"no reuse factor has at most {max_dsp} DSP: reuse_factor {factors[-1]} takes "
                 f"{fewest}, the fewest"
             )
-    else:
-        most = max_latency or 0
-        found = _first(factors[::-1], lambda r: schedule_of(r).latency_cycles <= most)
+    elif max_latency is not None:
+        latency = max_latency
+        found = _first(factors[::-1], lambda r: schedule_of(r).latency_cycles <= latency)
         if found and _quickly_made(network):
             found = [min(1, *found, key=lambda r: schedule_of(r).dsp)]
-    fastest = schedule_of(found[0] if found else factors[0]).latency_cycles
-    if max_latency is not None and fastest > max_latency:
-        raise UnsupportedError(
-            f"no reuse factor has a latency of at most {max_latency} cycles"
-            + (f" and at most {max_dsp} DSP" if max_dsp is not None else "")
-            + f": {fastest} cycles are the fewest"
-        )
+    else:
+        raise UnsupportedError("reuse_factor 'auto' needs a limit: max_dsp=198 or max_latency=300")
+    if max_latency is not None:
+        fastest = schedule_of(found[0] if found else factors[0]).latency_cycles
+        if fastest > max_latency:
+            raise UnsupportedError(
+                f"no reuse factor has a latency of at most {max_latency} cycles"
+                + (f" and at most {max_dsp} DSP" if max_dsp is not None else "")
+                + f": {fastest} cycles are the fewest"
+            )
     return found[0]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.auto import chosen_reuse, reuse_factors
+from rnnrtl.auto import chosen_reuse
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -267,11 +267,9 @@ class Design:
             self.verilog, self.name, device, clock_mhz=self.options.clock_mhz, seed=seed
         )
 
-    def with_reuse(self, factor: int, *, dsp_packing: bool = False) -> "Design":
-        """Return the same network with another reuse factor; only above 1 DSPs are packed."""
-        packing = dsp_packing and factor > 1
-        options = replace(self.options, reuse_factor=factor, dsp_packing=packing)
-        return Design(self.network, self.precision, options)
+    def with_reuse(self, factor: int) -> "Design":
+        """Return the same network with another reuse factor."""
+        return Design(self.network, self.precision, replace(self.options, reuse_factor=factor))
 
     def explore(self, points: int = 12) -> "Iterator[Design]":
         """Yield the same network with other reuse factors, the fastest first.
@@ -279,12 +277,12 @@ class Design:
         That is 1, and those that take fewer multipliers the more cycles they take; of more than
         `points` (at least 2) so many are chosen, evenly.
         """
-        if points < 2:
-            raise UnsupportedError(f"points must be at least 2, not {points!r}")
-        factors = reuse_factors(self.network) if self.options.mode != "unrolled" else [1]
+        if type(points) is not int or points < 2:
+            raise UnsupportedError(f"points must be a whole number from 2 up, not {points!r}")
+        factors = self.options.reuse_factors(self.network)
         last = len(factors) - 1
         for number in sorted({round(n * last / (points - 1)) for n in range(points)}):
-            yield self.with_reuse(factors[number], dsp_packing=self.options.dsp_packing)
+            yield self.with_reuse(factors[number])
 
     def report(self) -> str:
         """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule."""
@@ -333,16 +331,17 @@ def generate(
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
-        (kernel, recurrent kernel), up to a multiplier a gate. Dense layers after the last
-        recurrent one then run on its multipliers. With 1 only what waits for no state may work in
-        several cycles, at no cost of throughput; with (1, 1) nothing is shared. "auto" finds one
+        (kernel, recurrent kernel), up to a multiplier a gate. In mode "static", with one result a
+        sequence, dense layers after the last recurrent one run on its multipliers. With 1 only
+        what waits for no state may work in several cycles, at no cost of throughput; with (1, 1)
+        nothing is shared. "auto" finds one
     max_dsp, max_latency : for "auto": the fastest with at most so many DSP blocks, or the one with
         fewest multipliers and a latency of at most so many cycles
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers
         are placed for
     strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products
         share; needs da4ml) or "auto" (by width), for all layers or by layer name
-    dsp_packing : with a reuse factor, two products of at most about 8 bits in one DSP block
+    dsp_packing : with a reuse factor above 1, two products of at most about 8 bits in a DSP block
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
@@ -352,26 +351,29 @@ def generate(
     RnnrtlError : ModelError, PrecisionError or UnsupportedError, before any hardware is made
     """
     network = load(weights, steps=steps, activations=activations)
+    automatic = isinstance(reuse_factor, str) and reuse_factor == "auto"
     options = Options(
         mode,
-        1 if reuse_factor == "auto" else reuse_factor,
+        1 if automatic else reuse_factor,  # type: ignore[arg-type]
         clock_mhz,
         target,
         strategy,
-        dsp_packing and reuse_factor != "auto",
+        dsp_packing,
         steps_per_beat,
         network.name if name is None else name,
     )
     design = Design(network, Precision.parse(precision), options)
-    if reuse_factor != "auto":
+    if not automatic:
         if max_dsp is not None or max_latency is not None:
             raise UnsupportedError("max_dsp and max_latency go with reuse_factor='auto'")
         return design
-
-    @cache
-    def made(factor: int) -> Design:
-        return design if factor == 1 else design.with_reuse(factor, dsp_packing=dsp_packing)
-
+    made = cache(design.with_reuse)
     return made(
-        chosen_reuse(network, lambda r: made(r).schedule, max_dsp=max_dsp, max_latency=max_latency)
+        chosen_reuse(
+            network,
+            options.reuse_factors(network),
+            lambda factor: made(factor).schedule,
+            max_dsp=max_dsp,
+            max_latency=max_latency,
+        )
     )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rnnrtl.auto import reuse_factors
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
@@ -58,6 +59,8 @@ class Options:
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
         factor = self.reuse_factor
         parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
+        if not isinstance(self.dsp_packing, bool):
+            raise UnsupportedError(f"dsp_packing must be True or False, not {self.dsp_packing!r}")
         if not all(type(part) is int and part >= 1 for part in parts):
             raise UnsupportedError(
                 f"reuse_factor must be a whole number from 1 up, or two of them (kernel, recurrent "
@@ -109,16 +112,16 @@ class Options:
         Raises UnsupportedError for a reuse factor that is more than a layer has products for.
         """
         if self.reuse_factor in (1, (1, 1)):
-            if self.dsp_packing:
-                raise UnsupportedError(
-                    "dsp_packing needs a reuse_factor above 1: products by constants that nothing "
-                    "shares are smaller in logic"
-                )
             return {}
         if self.mode == "unrolled":
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor} and mode 'unrolled' exclude each other: a beat "
                 "at every edge leaves no cycle for a second product"
+            )
+        if not any(isinstance(layer, Recurrent) for layer in network.layers):
+            raise UnsupportedError(
+                f"reuse_factor {self.reuse_factor} is for recurrent layers, and the network has "
+                "none: dense layers by themselves take 1 only"
             )
         reuse = {}
         for layer in network.layers:
@@ -131,6 +134,12 @@ class Options:
                     )
                 reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
         return reuse
+
+    def reuse_factors(self, network: Network) -> list[int]:
+        """Return the reuse factors that differ in what is built, as `rnnrtl.auto` has them."""
+        recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+        in_logic = any(self._strategy_asked(layer.name) == "shift_add" for layer in recurrent)
+        return [1] if self.mode == "unrolled" or in_logic else reuse_factors(network)
 
     def _strategy_asked(self, layer: str) -> str:
         if isinstance(self.strategy, Mapping):

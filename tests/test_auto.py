@@ -48,7 +48,29 @@ def test_limits_that_nothing_keeps_say_what_would() -> None:
         auto(max_latency=5)
     with pytest.raises(UnsupportedError, match=r"at most 20 cycles and at most 20 DSP"):
         auto(max_dsp=20, max_latency=20)
+    for wrong in ("20", True, -1, 20.5):
+        with pytest.raises(UnsupportedError, match="max_dsp must be a whole number"):
+            auto(max_dsp=wrong)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="needs a limit"):
         auto()
     with pytest.raises(UnsupportedError, match="go with reuse_factor='auto'"):
         rnnrtl.generate(small(), max_dsp=20)
+
+
+def test_limits_without_a_number_of_steps() -> None:
+    net = network(recurrent("gru_after", 3, 6), dense(6, 4, "relu"))
+    made = rnnrtl.generate(net, "fixed<16,4>", reuse_factor="auto", max_dsp=40)
+    assert made.schedule.dsp <= 40
+
+
+def test_without_multipliers_there_is_one_factor() -> None:
+    """Nothing to share: what is made, or refused, is reuse factor 1."""
+    shifts = rnnrtl.generate(small(), "fixed<12,4>", strategy="shift_add")
+    assert [design.options.reuse_factor for design in shifts.explore()] == [1]
+    options = {"mode": "unrolled", "steps_per_beat": 4}
+    made = rnnrtl.generate(small(), reuse_factor="auto", max_dsp=5000, **options)  # type: ignore[arg-type]
+    assert made.options.reuse_factor == 1
+    with pytest.raises(UnsupportedError, match="reuse_factor 1 takes"):
+        rnnrtl.generate(small(), reuse_factor="auto", max_dsp=5, **options)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="points must be"):
+        next(shifts.explore(1))

@@ -59,5 +59,5 @@ def test_what_does_not_fit_is_not_packed() -> None:
         for packed in (False, True)
     ]
     assert wide[0] == wide[1]
-    with pytest.raises(UnsupportedError, match="needs a reuse_factor above 1"):
-        designed(net_of("lstm"), "static", dsp_packing=True)
+    with pytest.raises(UnsupportedError, match="must be True or False"):
+        designed(net_of("lstm"), "static", dsp_packing="no")

@@ -1,5 +1,6 @@
 """Reuse factors: a step in turns gives the same bits in fewer units and more cycles."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -146,3 +147,41 @@ def test_the_report_says_what_padding_costs() -> None:
     rows, columns = map(int, cells[3].split(" x "))
     assert rows * columns <= 4 * -(-25 // 3)
     assert cells[4] == f"{100 / (turns * phases * rows * columns):.0%}"
+
+
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_dense_layers_before_and_between(cell: str, mode: str) -> None:
+    """They work at every step and have hardware of their own."""
+    net = network(
+        dense(2, 3, "relu", name="before"), recurrent(cell, 3, 4, sequences=True, name="lower"),
+        dense(4, 3, "tanh", name="between"), recurrent(cell, 3, 5, name="upper"), dense(5, 2),
+        steps=2,
+    )  # fmt: skip
+    design = designed(net, mode, reuse_factor=5)
+    check(design)
+    assert len(design.schedule.fed) == (mode == "static")
+
+
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_kernels_of_zeros(cell: str, mode: str) -> None:
+    """Nothing reads what zeros multiply, and nothing is built for it."""
+    layer = recurrent(cell, 2, 3)
+    gates = {
+        name: replace(gate, recurrent_kernel=np.zeros((3, 3))) for name, gate in layer.gates.items()
+    }
+    zeros = replace(layer, gates=gates)
+    for net in (network(zeros, dense(3, 2), steps=2), network(zeros, steps=2)):
+        check(designed(net, mode, reuse_factor=5))
+
+
+@pytest.mark.parametrize("name", ["constants_0_5", "results", "selection_0_0"])
+def test_layers_may_have_the_names_of_what_is_made(name: str) -> None:
+    net = network(recurrent("lstm", 2, 5, name=name), dense(5, 2), steps=2)
+    check(designed(net, "static", reuse_factor=10))
+
+
+def test_dense_layers_by_themselves_have_nothing_to_share() -> None:
+    with pytest.raises(UnsupportedError, match="the network has none"):
+        designed(network(dense(3, 2), steps=2), "static", reuse_factor=2)

@@ -1,6 +1,6 @@
 """Which beat is where in the pipeline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
@@ -9,6 +9,13 @@ from amaranth.lib import memory
 _FEW_CYCLES = 64
 _FAR_APART = 8
 """A pipeline of more cycles, whose beats are so far apart, has a counter a beat, not a chain."""
+
+
+def free_name(name: str, taken: Set[str]) -> str:
+    """Return a name for a submodule that no layer has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 class _Beside(Protocol):
@@ -59,7 +66,7 @@ class _Ages:
         self._interval = interval
         self._found: dict[tuple[str, int], Signal] = {}
         count = cycles // interval + 1
-        none = cycles + 1
+        self._none = none = cycles + 1
         self._ages = [Signal(range(none + 1), init=none, name=f"age_{n}") for n in range(count)]
         self._known = {
             name: [value]
@@ -78,6 +85,7 @@ class _Ages:
 
     def _here(self, cycle: int) -> list[Value]:
         """Return for each beat that may be in a cycle whether it is."""
+        assert cycle < self._none, "no beat is known to be there"
         # A beat that others follow is so many intervals older than the youngest at least.
         return [age == cycle for age in self._ages[: cycle // self._interval + 1]]
 
@@ -116,12 +124,21 @@ class Beats:
     cycles : the last cycle of the pipeline
     slots : independent sequences in flight
     interval : least cycles between two beats
+    taken : names of other submodules
     """
 
     def __init__(
-        self, m: Module, accept: Value, last: Value, cycles: int, slots: int, interval: int
+        self,
+        m: Module,
+        accept: Value,
+        last: Value,
+        cycles: int,
+        slots: int,
+        interval: int,
+        taken: Set[str],
     ) -> None:
         self._m = m
+        self._taken = taken
         self._interval = interval
         self._phases: dict[tuple[int, int, bool], tuple[Value, Value]] = {}
         self._selections: dict[tuple[int, tuple[int, ...], bool], Value] = {}
@@ -169,7 +186,8 @@ class Beats:
                 init=numbers,
                 attrs={"rom_style": "logic"},
             )
-            self._m.submodules[f"selection_{cycle}_{len(self._selections)}"] = table
+            name = f"selection_{cycle}_{len(self._selections)}"
+            self._m.submodules[free_name(name, self._taken)] = table
             port = table.read_port(domain="sync")
             self._m.d.comb += port.addr.eq(self.coming_phase(cycle, len(numbers), last_only))
             self._selections[key] = port.data

@@ -1,6 +1,7 @@
 """Constants that change from cycle to cycle, as the weights of multipliers that rows share."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import memory
@@ -10,7 +11,7 @@ from rnnrtl.schedule.operations import Op
 
 
 class Constants:
-    """All constants that are due in the same cycles, side by side in the words of one memory.
+    """All constants of a layer that are due in the same cycles, side by side in one memory's words.
 
     So few address registers do for all, and synthesis may cut block RAMs from the words as they
     fit. What has few words is read from look-up tables in the cycle of its address.
@@ -18,15 +19,16 @@ class Constants:
 
     def __init__(self, beats: Beats) -> None:
         self._beats = beats
-        self._due: dict[tuple[int, int, bool], list[tuple[Op, Signal]]] = defaultdict(list)
+        self._due: dict[tuple[str, int, int, bool], list[tuple[Op, Signal]]] = defaultdict(list)
 
     def read(self, op: Op, signal: Signal) -> None:
         """Drive a signal with another constant in each phase of an operation."""
-        self._due[op.cycle, op.phases, op.block].append((op, signal))
+        self._due[op.layer, op.cycle, op.phases, op.block].append((op, signal))
 
-    def connect(self, m: Module) -> None:
-        """Make the memories that were asked for."""
-        for (cycle, phases, block), due in self._due.items():
+    def connect(self, module: Callable[[str], Module]) -> None:
+        """Make the memories that were asked for; `module` gives that of a layer."""
+        for (layer, cycle, phases, block), due in self._due.items():
+            m = module(layer)
             words = [0] * phases
             start = 0
             for op, _ in due:

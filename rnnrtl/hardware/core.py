@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from rnnrtl.hardware.beats import Beats
+from rnnrtl.hardware.beats import Beats, free_name
 from rnnrtl.hardware.datapath import Datapath
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.schedule.schedule import Schedule
@@ -71,6 +71,7 @@ class Core(wiring.Component):
         accept = Signal()
         m.d.comb += accept.eq(self.s_axis_tvalid & self.s_axis_tready)
         schedule = self.schedule
+        layers = {op.layer for op in schedule.ops}
         beats = Beats(
             m,
             accept,
@@ -78,6 +79,7 @@ class Core(wiring.Component):
             schedule.result_cycle,
             schedule.slots,
             schedule.beat_interval,
+            layers,
         )
         Datapath(m, self.schedule, self.input, self.s_axis_tdata, beats).build(
             result := Signal(self.output.beat_bits), self.output
@@ -85,10 +87,7 @@ class Core(wiring.Component):
 
         produces = Const(1) if self.return_sequences else self.s_axis_tlast
         results = fifo.SyncFIFO(width=self.output.beat_bits + 1, depth=self.result_slots)
-        name = "results"
-        while name in {op.layer for op in self.schedule.ops}:  # a layer may be called that
-            name += "_"
-        m.submodules[name] = results
+        m.submodules[free_name("results", layers)] = results
         last_only = not self.return_sequences
         m.d.comb += [
             results.w_data.eq(Cat(result, beats.last(self.schedule.result_cycle))),

@@ -57,7 +57,7 @@ class Datapath:
         lanes = [self._at(op, cycle) for op in self._schedule.output]
         self._m.d.comb += result.eq(Cat(extended(lane, stream.lane_bits) for lane in lanes))
         self._registers.connect()
-        self._constants.connect(self._m)
+        self._constants.connect(self._module)
 
     def _module(self, layer: str) -> Module:
         if layer not in self._layers:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnrtl.graph.nodes import MatVec, Node
+from rnnrtl.graph.nodes import LastStep, MatVec, Node
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
 from rnnrtl.schedule.linear import Linear, Sums
@@ -143,6 +143,7 @@ class Array:
         self._reuse = reuse
         self._columns: dict[tuple[Node, ...], list[Column]] = {}
         self._totals: dict[tuple[Node, int], Op] = {}
+        self._rows: dict[tuple[Node, int], _Row] = {}
         self._packed: dict[tuple[Op, Node, int], list[Term]] = {}
         state = next(state for state, _ in loop.states if state.name == "h")
         self._units = -(-state.size // reuse.turns)
@@ -179,10 +180,16 @@ class Array:
         self._totals[node, unit] = total
         if any(row.adds):
             self._totals[node, unit] = _accumulated(placer, total, ranges, row.adds, name, layer)
+        # In turns of one phase the step's rows are whole as they are: only dense layers' add up.
         return self._totals[node, unit] if self._reuse.phases > 1 else total
 
     def _row(self, node: Node, unit: int) -> _Row:
         """Return what passes through a row of the array, in all phases."""
+        if (node, unit) not in self._rows:
+            self._rows[node, unit] = self._made_row(node, unit)
+        return self._rows[node, unit]
+
+    def _made_row(self, node: Node, unit: int) -> _Row:
         owner, reuse = self._owner, self._reuse
         heads = self.heads if node in self._gates else []
         phases = max([reuse.cycles, *(head.passed.end for head in heads)])
@@ -211,8 +218,10 @@ class Array:
             return turn_terms(placer, columns, forms, name, layer, len(rows))
         key = (columns[0].op, node, unit)
         if key not in self._packed:
-            others = (forms, self._row(*rows[partner]).forms)
-            names = (name, f"{name}_other")
+            of, number = rows[partner]
+            others = (forms, self._row(of, number).forms)
+            ending = name.removeprefix(f"{self._owner.titles[node]}_{unit}")
+            names = (name, f"{self._owner.titles[of]}_{number}{ending}")
             found = packed_terms(placer, columns, others, names, layer, len(rows))
             self._packed[key] = found[0]
             self._packed[columns[0].op, *rows[partner]] = found[1]
@@ -282,16 +291,16 @@ class Array:
 def candidates(graph: Graph, sums: Sums) -> list[Node]:
     """Return the sums of the dense layers that an array before them could compute, or none.
 
-    Each must multiply one vector by one matrix, once a sequence.
+    Each must multiply one vector by one matrix, after a sequence's last step only.
     """
-    if not graph.loops or graph.return_sequences:
-        return []
-    recurrent = {loop.layer for loop in graph.loops}
+    last: set[Node] = set()
+    for node in graph.nodes():
+        if isinstance(node, LastStep) or any(arg in last for arg in node.args):
+            last.add(node)
     found = [
         node
         for node in sums.whole
-        if graph.layer_of[node] not in recurrent
-        and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+        if node in last and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
     ]
     vectors = [sums.multiplied(node) for node in found]
     alone = all(len(v) == 1 and not sums.is_absorbed(next(iter(v))) for v in vectors)

@@ -114,6 +114,18 @@ class Expansion:
         for head in self.turns.heads:
             self.materialise(head.vector)
         self.materialise(self.graph.output)
+        self._drop_what_nothing_reads()
+
+    def _drop_what_nothing_reads(self) -> None:
+        """Forget operations on the way to nothing, as what weights of zero would multiply."""
+        ends = [self.graph.output, *self._ends, *(head.vector for head in self.turns.heads)]
+        needed = {op for node in ends for op in self.lanes[node]}
+        for op in reversed(self.placer.ops):
+            if op in needed:
+                needed.update(op.operands)
+        self.placer.ops = [
+            op for op in self.placer.ops if op in needed or op.kind in ("input", "state")
+        ]
 
     def postpone(self) -> None:
         """Move every operation to the latest cycle that delays no result.
