@@ -10,7 +10,7 @@ import typer
 
 import rnnrtl
 from rnnrtl.design import Design
-from rnnrtl.options import MODES, STRATEGIES
+from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 
 
 def made_design(
@@ -51,6 +51,9 @@ def made_design(
     dsp_packing: Annotated[
         bool, typer.Option("--dsp-packing", help="two narrow products in one multiplier")
     ] = False,
+    weight_storage: Annotated[
+        str, typer.Option("--weight-storage", help=", ".join(WEIGHT_STORAGES))
+    ] = "auto",
     strategy: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -88,6 +91,7 @@ def made_design(
         max_dsp=max_dsp,
         max_latency=max_latency,
         dsp_packing=dsp_packing,
+        weight_storage=weight_storage,
         strategy=pairs("--strategy", asked),
         steps_per_beat=network.steps if mode == "unrolled" and network.steps else 1,
         clock_mhz=clock_mhz,

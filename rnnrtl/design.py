@@ -103,6 +103,7 @@ class Design:
             strategy=self._strategy,
             balanced=self.options.reuse_factor != (1, 1),
             reuse=self.reuse,
+            weight_storage=self.options.weight_storage,
         )
 
     @property
@@ -316,6 +317,7 @@ def generate(
     target: str = "xcup",
     strategy: str | Mapping[str, str] = "auto",
     dsp_packing: bool = False,
+    weight_storage: str = "auto",
     steps_per_beat: int = 1,
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
@@ -342,6 +344,8 @@ def generate(
     strategy : "dsp" (a multiplier for every product), "shift_add" (shifts and adds that products
         share; needs da4ml) or "auto" (by width), for all layers or by layer name
     dsp_packing : with a reuse factor above 1, two products of at most about 8 bits in a DSP block
+    weight_storage : where weights that multipliers take in turn are: "logic" (look-up tables),
+        "block" (block RAM) or "auto", look-up tables where one a bit is enough
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
@@ -359,6 +363,7 @@ def generate(
         target,
         strategy,
         dsp_packing,
+        weight_storage,
         steps_per_beat,
         network.name if name is None else name,
     )

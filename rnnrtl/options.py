@@ -17,6 +17,7 @@ MODES = {
     "unrolled": "one cell a step (hls4ml: non-static)",
     "interleaved": "one cell, several independent sequences in flight",
 }
+WEIGHT_STORAGES = ("auto", "logic", "block")
 STRATEGIES = ("auto", "dsp", "shift_add")
 
 NARROW_BITS = 12
@@ -41,6 +42,8 @@ class Options:
         "shift_add" for kernels of at most `NARROW_BITS` bits
     dsp_packing : two products in one multiplier, where they share an operand and fit, in layers
         with a reuse factor
+    weight_storage : where weights that multipliers take in turn are: "logic" (look-up tables),
+        "block" (block RAM) or "auto", look-up tables where one a bit is enough
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
     """
@@ -51,6 +54,7 @@ class Options:
     target: str = "xcup"
     strategy: str | Mapping[str, str] = "auto"
     dsp_packing: bool = False
+    weight_storage: str = "auto"
     steps_per_beat: int = 1
     name: str = "network"
 
@@ -59,6 +63,11 @@ class Options:
             raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
         factor = self.reuse_factor
         parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
+        if self.weight_storage not in WEIGHT_STORAGES:
+            raise UnsupportedError(
+                f"unknown weight_storage {self.weight_storage!r}, known: "
+                f"{', '.join(WEIGHT_STORAGES)}"
+            )
         if not isinstance(self.dsp_packing, bool):
             raise UnsupportedError(f"dsp_packing must be True or False, not {self.dsp_packing!r}")
         if not all(type(part) is int and part >= 1 for part in parts):

@@ -185,3 +185,15 @@ def test_layers_may_have_the_names_of_what_is_made(name: str) -> None:
 def test_dense_layers_by_themselves_have_nothing_to_share() -> None:
     with pytest.raises(UnsupportedError, match="the network has none"):
         designed(network(dense(3, 2), steps=2), "static", reuse_factor=2)
+
+
+@pytest.mark.parametrize("storage", ["logic", "block"])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+def test_weights_in_logic_and_in_block_ram(mode: str, storage: str) -> None:
+    """Few words in block RAM, and many in look-up tables."""
+    for factor in (3, 25):
+        design = designed(net_of("gru_after"), mode, reuse_factor=factor, weight_storage=storage)
+        check(design)
+        assert {op.block for op in design.schedule.ops if op.values} == {storage == "block"}
+    with pytest.raises(UnsupportedError, match="unknown weight_storage 'rom'"):
+        designed(net_of("lstm"), mode, reuse_factor=2, weight_storage="rom")

@@ -87,12 +87,8 @@ class Delays:
         resolved = 2 if self.lut_inputs >= 6 else 1
         return self.logic * -(-selects // resolved)
 
-    def constants(self, count: int) -> float:
-        """Return the delay of taking one of several constants by a counter."""
-        return 0.0 if self.in_memory(count) else self.rom(count)
-
     def in_memory(self, count: int) -> bool:
-        """Whether constants by a counter are better read from a memory with a register."""
+        """Whether constants by a counter are better in block RAM than in look-up tables."""
         return count > 1 << self.lut_inputs
 
     def saturation(self, dropped_bits: int) -> float:

@@ -47,6 +47,7 @@ class Choices:
     reuse : recurrent layers whose units are computed in turns -> how
     heads : the phase in which each of the dense layers after the last recurrent layer begins on
         the array of that layer; None where they have hardware of their own
+    weight_storage : where weights that multipliers take in turn are: "auto", "logic" or "block"
     """
 
     strategy: Callable[[str], str]
@@ -55,6 +56,7 @@ class Choices:
     blocks: frozenset[tuple[str, str]] = frozenset()
     reuse: Mapping[str, Reuse] = field(default_factory=lambda: MappingProxyType({}))
     heads: tuple[int, ...] | None = None
+    weight_storage: str = "auto"
 
 
 class Expansion:
@@ -85,7 +87,7 @@ class Expansion:
     ) -> None:
         self.graph = graph
         self.starts = starts
-        self.placer = Placer(delays, period)
+        self.placer = Placer(delays, period, choices.weight_storage)
         self.titles = titles_of(graph.nodes())
         self.recurrent = plan.recurrent
         self.sums = Sums(graph, self.recurrent)

@@ -20,11 +20,14 @@ class Placer:
     -------
     delays : model of the target
     period : clock period, ns
+    weight_storage : where constants that change from cycle to cycle are: "logic", "block" (RAM), or
+        "auto", by their number
     ops : everything placed so far, operands first
     """
 
     delays: Delays
     period: float
+    weight_storage: str = "auto"
     ops: list[Op] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -140,18 +143,22 @@ class Placer:
 
     def constants(self, name: str, layer: str, values: Sequence[int]) -> Op:
         """Place what gives one constant after the other, one a cycle."""
+        count = len(values)
+        block = self.weight_storage == "block" or (
+            self.weight_storage == "auto" and self.delays.in_memory(count)
+        )
         return self.add(
             name,
             layer,
             (min(values), max(values)),
             (),
             None,
-            self.delays.constants(len(values)),
+            0.0 if block else self.delays.rom(count),
             kind="choice",
             times=[],
-            phases=len(values),
+            phases=count,
             values=tuple(values),
-            block=self.delays.in_memory(len(values)),
+            block=block,
         )
 
     def phase(

@@ -158,6 +158,7 @@ def make_schedule(
     strategy: Callable[[str], str] = lambda layer: "dsp",
     balanced: bool = True,
     reuse: Mapping[str, Reuse] = MappingProxyType({}),
+    weight_storage: str = "auto",
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
@@ -169,14 +170,20 @@ def make_schedule(
     step does, on less hardware (in mode "static": else all hardware works in every cycle).
 
     The products of the recurrent layers in `reuse` share multipliers in turns; so do, in mode
-    "static", those of the dense layers after the last of them, once it is free.
+    "static", those of the dense layers after the last of them, once it is free. `weight_storage`
+    says where weights that multipliers take in turn are: "logic", "block" or "auto".
 
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
     """
     maker = _Maker(graph, delays_of(target), 1000 / clock_mhz)
     best, shortest = maker.fastest_loops(
-        Choices(strategy, reuse=reuse, heads=maker.heads(reuse) if mode == "static" else None)
+        Choices(
+            strategy,
+            reuse=reuse,
+            heads=maker.heads(reuse) if mode == "static" else None,
+            weight_storage=weight_storage,
+        )
     )
     loop = max(shortest.values(), default=1)
     # Sequences in flight take the units from each other as often as those are free.
