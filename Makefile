@@ -9,11 +9,12 @@ DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
 ROUTE_ARGS ?= --only units4 --only units8
 
-.PHONY: help demo test lint format benchmark route setup clean
+.PHONY: help demo test soak lint format benchmark route setup clean
 
 help:
 	@echo "make demo       trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
 	@echo "make test       all tests (PYTEST_ARGS='-k gru' for some of them)"
+	@echo "make soak       further random cases of some tests; minutes"
 	@echo "make lint       style and types"
 	@echo "make format     put the sources into the style that lint asks for"
 	@echo "make benchmark  what is missing in benchmarks/ (BENCHMARK_ARGS='--only top --synth xcup')"
@@ -26,6 +27,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+soak: $(READY)
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal -m soak $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -29,10 +29,15 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], type[RnnrtlError], str]] = {
     "list of modes": ({"mode": ["static"]}, UnsupportedError, r"unknown mode \['static'\]"),
     **{
         f"reuse {value!r}": (
-            {"reuse_factor": value}, UnsupportedError, "reuse_factor .* is not supported yet"
+            {"reuse_factor": value}, UnsupportedError, "reuse_factor must be a whole number"
         )
-        for value in (0, -1, "auto", True, None, 1.5, (2, 1), (1, 2), [1, 1], np.array([1, 1]))
+        for value in (
+            0, -1, "most", True, None, 1.5, (2, 0), (1,), (1, 2, 3), [1, 1], np.array([1, 1])
+        )
     },
+    "auto reuse": ({"reuse_factor": "auto"}, UnsupportedError, "'auto' needs a limit"),
+    "packing": ({"dsp_packing": 1}, UnsupportedError, "dsp_packing must be True or False"),
+    "storage": ({"weight_storage": "rom"}, UnsupportedError, "unknown weight_storage 'rom'"),
     "strategy": ({"strategy": "lut"}, UnsupportedError, "unknown strategy 'lut', known: auto"),
     **{
         f"steps per beat {value!r}": (

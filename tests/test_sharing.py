@@ -47,8 +47,12 @@ class Interpreter:
             return self._inputs[op]
         if op.kind == "constant":
             return op.lowest
+        if op.values:
+            return op.values[phase]
         if op.kind == "choice":
-            return self.value(op.operands[phase], op.cycle + phase)
+            number = op.select[phase]
+            assert number is not None, f"{op} is read in phase {phase}"
+            return self.value(op.operands[number], op.cycle + phase)
         assert op.compute is not None
         operands = [self._operand(op, operand, phase) for operand in op.operands]
         if op.carry is not None and phase:

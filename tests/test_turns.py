@@ -64,12 +64,12 @@ def test_factors_of_kernel_and_recurrent_kernel(
     check(designed(net_of(cell), mode, reuse_factor=factors))
 
 
-@pytest.mark.parametrize("factor", [2, 7, 12, 144])
+@pytest.mark.parametrize("factor", [2, 5, 36])
 @pytest.mark.parametrize("cell", CELLS)
 def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
     """Wider than the array and narrower, with tables and without."""
     net = network(
-        recurrent(cell, 3, 12), dense(12, 31, "relu"), dense(31, 5, "tanh", name="b"),
+        recurrent(cell, 3, 6), dense(6, 23, "relu"), dense(23, 5, "tanh", name="b"),
         dense(5, 2, name="c"), steps=2,
     )  # fmt: skip
     design = designed(net, "static", reuse_factor=factor)
@@ -79,7 +79,10 @@ def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
     assert not [op for op in design.schedule.ops if op.kind == "product" and op.layer != cell]
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(n, marks=[pytest.mark.soak] if n >= 40 else []) for n in range(200)],
+)
 def test_random_networks_in_turns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     features, units = int(rng.integers(1, 6)), int(rng.integers(2, 9))
