@@ -19,6 +19,7 @@ from rnnrtl.errors import (
 )
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.frontends import load, save
+from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
 
 __version__ = "0.1.0"
@@ -47,4 +48,5 @@ __all__ = [
     "generate",
     "load",
     "save",
+    "tensors",
 ]

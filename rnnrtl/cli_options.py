@@ -10,6 +10,7 @@ import typer
 
 import rnnrtl
 from rnnrtl.design import Design
+from rnnrtl.fixedpoint import Precision
 from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 
 
@@ -22,7 +23,8 @@ def made_design(
         typer.Option(
             "--precision",
             "-p",
-            help="fixed<W,I> (rounds, saturates) or ap_fixed<W,I[,Q[,O]]> as in Vitis HLS",
+            help="fixed<W,I> (rounds, saturates), ap_fixed<W,I[,Q[,O]]> as in Vitis HLS, or "
+            "a .toml file with a format for every tensor",
         ),
     ] = "fixed<16,6>",
     formats: Annotated[
@@ -85,7 +87,7 @@ def made_design(
     asked = [text if "=" in text else f"*={text}" for text in strategy or ["auto"]]
     return rnnrtl.generate(
         network,
-        {"*": precision, **pairs("--format", formats)},
+        read_precision(precision, formats),
         mode=mode,
         reuse_factor=_reuse_factor(reuse_factor),
         max_dsp=max_dsp,
@@ -98,6 +100,12 @@ def made_design(
         target=target,
         name=name,
     )
+
+
+def read_precision(text: str, formats: list[str] | None = None) -> Precision:
+    """Return a precision given as a format or as a .toml file, with some tensors' own formats."""
+    given = Precision.load(text) if text.endswith(".toml") else Precision.parse(text)
+    return given.with_rules(pairs("--format", formats))
 
 
 def design_command(app: typer.Typer, **defaults: Any) -> Callable[[Callable[..., None]], None]:

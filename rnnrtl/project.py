@@ -1,7 +1,6 @@
 """The folder that `Design.write` makes: everything a hardware engineer goes on with."""
 
 import contextlib
-import errno
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError
+from rnnrtl.files import reason
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.simulate import write_testbench
 
@@ -50,12 +50,12 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
         _move(staging, directory)
         written = True
     except OSError as error:
-        raise OutputError(f"cannot write {directory}: {_reason(error)}") from None
+        raise OutputError(f"cannot write {directory}: {reason(error)}") from None
     except OutputError as error:
         if not isinstance(error.__cause__, OSError):
             raise
         # The testbench's own message names the folder beside it, which is gone by now.
-        raise OutputError(f"cannot write {directory}: {_reason(error.__cause__)}") from None
+        raise OutputError(f"cannot write {directory}: {reason(error.__cause__)}") from None
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -63,10 +63,6 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
             with contextlib.suppress(OSError):
                 folder.rmdir()
     return directory
-
-
-def _reason(error: OSError) -> object:
-    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
 
 
 def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArray:

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rnnrtl.errors import ModelError
-from rnnrtl.fixedpoint import TENSORS
 from rnnrtl.graph.lookup import LookedUp, Mirror
 from rnnrtl.graph.nodes import Bounded
+from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import max_error_lsb
 from rnnrtl.network import Recurrent
 
@@ -45,11 +45,9 @@ def _network(design: "Design") -> str:
 
 def _formats(design: "Design") -> str:
     rows: list[tuple[object, ...]] = [("", "input", design.precision.format("", "input"))]
+    read = tensors(design.network)
     for layer in design.network.layers:
-        recurrent = isinstance(layer, Recurrent)
-        names = [t for t in TENSORS if t != "input" and (t != "output" if recurrent else True)]
-        if not recurrent:
-            names = ["kernel", "bias", "preactivation", "output"]
+        names = read[layer.name]
         rows += [(layer.name, name, design.precision.format(layer.name, name)) for name in names]
     return table(("layer", "tensor", "format"), rows)
 

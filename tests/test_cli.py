@@ -117,12 +117,24 @@ def test_weights_out_of_range_are_told(model: Path, tmp_path: Path) -> None:
     assert "saturate in fixed<12,1>" in done.stderr
 
 
+def test_precision_from_a_file(model: Path, tmp_path: Path) -> None:
+    rnnrtl.Precision.parse({"*": "fixed<12,4>", "gate": "fixed<9,1>"}).save(tmp_path / "p.toml")
+    words = ("-p", tmp_path / "p.toml", "-f", "hidden=fixed<10,2>")
+    done = rnnrtl_command("report", model, *words)
+    assert done.returncode == 0, done.stderr
+    assert "| lstm | gate | fixed<9,1> |" in done.stdout
+    assert "| lstm | hidden | fixed<10,2> |" in done.stdout
+    assert "| lstm | kernel | fixed<12,4> |" in done.stdout
+
+
 # words after the model, exit status, part of the message
 BAD = [
     (("-p", "fixed<16>"), 1, "'fixed<16>' is not a format"),
     (("-p", "fixed<0,0>"), 1, "must be 1 to 64 bits, not 0"),
     (("-p", "fixed<65,6>"), 1, "must be 1 to 64 bits, not 65"),
     (("-f", "lstm.hiden=fixed<8,2>"), 1, "'lstm.hiden' names nothing"),
+    (("-p", "missing.toml"), 1, "cannot read a precision from missing.toml: No such file"),
+    (("-f", "lstm.output=fixed<8,2>"), 1, "names nothing that is read: lstm has kernel, "),
     (("-f", "lstm.hidden"), 2, "KEY=VALUE"),
     (("-t", "virtex"), 1, "unknown target 'virtex'"),
     (("--clock-mhz", "5000"), 1, "too fast"),

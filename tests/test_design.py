@@ -1,6 +1,7 @@
 """What generate() and a design refuse, each in one clear line, and what a design offers."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], type[RnnrtlError], str]] = {
     "keyword": ({"name": "module"}, ModelError, "name 'module' is a Verilog keyword"),
     "precision": ({"precision": "float"}, PrecisionError, "'float' is not a format"),
     "no precision": ({"precision": None}, PrecisionError, "not None"),
-    "auto": ({"precision": "auto"}, UnsupportedError, "'auto' is not supported yet"),
+    "auto": ({"precision": "auto"}, PrecisionError, "'auto' needs data"),
     "unknown layer": (
         {"precision": {"*": "fixed<12,5>", "lstm.hidden": "fixed<8,2>"}},
         PrecisionError,
@@ -184,6 +185,34 @@ def test_biases_that_cancel_but_do_not_fit_are_warned_of() -> None:
     with pytest.warns(PrecisionWarning, match=r"2 of 4 weights of gru\.bias saturate"):
         generate(network(changed), "fixed<12,5>")
     generate(network(GRU("gru", changed.gates, reset_after=False)), "fixed<12,5>")
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "words"),
+    [
+        ("fixed<8,1>", 127.5 / 128, "1 of 2 weights of head.bias saturate"),  # a tie, upwards
+        ("fixed<8,1>", 127.49 / 128, ""),
+        ("fixed<8,1>", -128.5 / 128, ""),  # a tie, upwards too
+        ("fixed<8,1>", -128.51 / 128, "saturate"),
+        ("ap_fixed<8,1>", 127.99 / 128, ""),  # truncated to the highest code
+        ("ap_fixed<8,1>", 1.0, "wrap"),
+        ("ap_fixed<8,1>", -128.01 / 128, "wrap"),  # truncated to one below the lowest
+        ("fixed<8,1,RND,SAT_ZERO>", 1.0, "become zero"),
+        ("fixed<8,1,RND,SAT_SYM>", -1.0, "saturate"),
+    ],
+)
+def test_weights_are_warned_of_where_their_codes_overflow(
+    form: str, value: float, words: str
+) -> None:
+    layer = dataclasses.replace(dense(2, 2), bias=np.array([0.0, value]))
+    precision = {"*": "fixed<12,5>", "head.bias": form}
+    if words:
+        with pytest.warns(PrecisionWarning, match=words):
+            generate(network(layer), precision)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            generate(network(layer), precision)
 
 
 @pytest.mark.parametrize("name", ["a b", "", "1st", "größe", "a.b", "a/b", None])

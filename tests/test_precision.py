@@ -1,13 +1,20 @@
 """Formats and precisions as text and mappings: what is read, what is refused."""
 
+import warnings
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnrtl.errors import PrecisionError, UnsupportedError
-from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
+import rnnrtl
+from rnnrtl.errors import PrecisionError, PrecisionWarning
+from rnnrtl.fixedpoint import TENSORS, Format, Overflow, Precision, Rounding
+from rnnrtl.fixedpoint.exact import to_codes
+from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.trace import trace
+from rnnrtl.network import Network
+from tests.networks import CELLS, dense, inputs, network, recurrent
 
 GOOD = {
     "fixed<16,6>": Format(16, 6, Rounding.RND, Overflow.SAT),
@@ -98,6 +105,7 @@ def test_widths_of_another_type(bad: Any) -> None:
 )
 def test_text_of_a_format_is_read_as_that_format(form: Format) -> None:
     assert Format.parse(str(form)) == form
+    assert eval(repr(form)) == form
 
 
 def test_code_ranges() -> None:
@@ -107,6 +115,8 @@ def test_code_ranges() -> None:
 
 
 A, B, C, D = (Format(width, 4) for width in (10, 11, 12, 13))
+OF_GRU = ("kernel", "recurrent_kernel", "bias", "preactivation", "gate", "candidate", "hidden")
+READ = {"": ("input",), "gru": OF_GRU, "dense": ("kernel", "bias", "output")}
 
 
 @pytest.mark.parametrize(
@@ -145,12 +155,66 @@ def test_rules(mapping: dict[str, Any], layer: str, tensor: str, form: Format) -
 def test_rules_that_name_nothing(pattern: str) -> None:
     precision = Precision.parse({"*": A, pattern: B})
     with pytest.raises(PrecisionError, match=f"{pattern!r} names nothing: layers are gru, dense"):
-        precision.check(["gru", "dense"])
+        precision.check(READ)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("gru.output", "names nothing that is read: gru has kernel, recurrent_kernel, bias, pre"),
+        ("dense.hidden", "names nothing that is read: dense has kernel, bias, output$"),
+        ("dense.preactivation", "dense has kernel, bias, output$"),
+        (".cell", "names nothing that is read: the network itself has its input only"),
+        ("*.cell*", "names nothing that is read: gru has .*; dense has"),
+        ("gru.input", r"gru has .*hidden\. The network's input is `input`, without a layer"),
+    ],
+)
+def test_rules_that_name_what_their_layer_does_not_read(pattern: str, words: str) -> None:
+    with pytest.raises(PrecisionError, match=words) as caught:
+        Precision.parse({"*": A, pattern: B}).check(READ)
+    assert "\n" not in str(caught.value)
 
 
 def test_rules_that_name_something() -> None:
-    rules = ("kernel", "gru.*", "gru", "*.bias", "input", "dense.output", "g*.gate")
-    Precision.parse(dict.fromkeys(("*", *rules), A)).check(["gru", "dense"])
+    rules = ("kernel", "gru.*", "gru", "*.bias", "input", "dense.output", "g*.gate", "cell")
+    Precision.parse(dict.fromkeys(("*", *rules), A)).check(READ)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
+def test_a_format_decides_for_every_tensor_a_network_has_and_for_no_other(
+    cell: str, activation: str
+) -> None:
+    net = network(recurrent(cell), dense(3, activation=activation))
+    base = {"*": "fixed<20,6>", "head.*": "fixed<18,6>", "input": "fixed<12,4>"}
+    before = codes_of(net, base)
+    read = rnnrtl.tensors(net)
+    for layer, tensor in [(layer, t) for layer in ("", cell, "head") for t in TENSORS]:
+        rule = f"{layer}.{tensor}" if layer else tensor
+        if tensor in read[layer]:
+            assert codes_of(net, {**base, rule: "fixed<5,3>"}) != before, rule
+        elif layer:
+            with pytest.raises(PrecisionError, match="names nothing that is read"):
+                codes_of(net, {**base, rule: "fixed<5,3>"})
+
+
+def codes_of(net: Network, precision: dict[str, str]) -> list[Any]:
+    """Return what the reference gives, all of it: codes, and where they have their point."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        graph = trace(net, Precision.parse(precision))
+    out = evaluate(graph, to_codes(inputs(net, 8, 6), graph.input_format))
+    return [graph.output_format, graph.input_format, *out.ravel().tolist()]
+
+
+def test_a_rule_covers_what_is_alike_unless_a_later_one_names_it() -> None:
+    first = Precision.parse({"*": A, "cell_activation": C, "candidate": B})
+    then = Precision.parse({"*": A, "candidate": B, "lstm.cell_activation": C})
+    assert first.format("lstm", "cell_activation") == B
+    assert then.format("lstm", "cell_activation") == C
+    assert then.format("lstm", "candidate") == B
+    assert Precision.parse({"*": A, "cell_activation": C}).format("lstm", "candidate") == A
+    assert Precision.parse({"*": A, "g.preactivation": B}).format("g", "inner") == B
 
 
 @pytest.mark.parametrize(
@@ -164,7 +228,8 @@ def test_rules_that_name_something() -> None:
         ([A], PrecisionError, "or a mapping, not"),
         (None, PrecisionError, "not None"),
         (16, PrecisionError, "not 16"),
-        ("auto", UnsupportedError, "'auto' is not supported yet"),
+        ("auto", PrecisionError, "'auto' needs data"),
+        ({"*": A, "a\nb": B}, PrecisionError, "one line of text"),
     ],
     ids=str,
 )

@@ -49,7 +49,7 @@ def step(
     z, r = gate("z"), gate("r")
     if layer.reset_after:
         bias = numbers.constant(layer.gates["n"].recurrent_bias, form("bias"))
-        inner = (recurrent("n", h) + bias).to(form("preactivation")).named("n_inner")
+        inner = (recurrent("n", h) + bias).to(form("inner")).named("n_inner")
         total = kernel("n", "bias") + r * inner
     else:
         kept = (r * h).to(form("hidden")).named("h_kept")

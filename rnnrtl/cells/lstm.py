@@ -39,8 +39,8 @@ def step(
     o = gate("o", layer.recurrent_activation, "gate")
     g = gate("g", layer.activation, "candidate")
     c = (f * state["c"] + i * g).to(form("cell")).named("c_next")
-    squashed = c.to(form("preactivation")).lookup(
-        layer.activation, form("candidate"), form("preactivation"), fast=True
+    squashed = c.to(form("cell_preactivation")).lookup(
+        layer.activation, form("cell_activation"), form("cell_preactivation"), fast=True
     )
     h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
     return {"h": h, "c": c}

@@ -50,6 +50,11 @@ def to_codes(values: Any, form: Format) -> IntArray:
 
     Rounding and overflow follow the format, from the exact value of each float64.
     """
+    return np.asarray(overflowed(rounded_codes(values, form), form)).astype(np.int64)
+
+
+def rounded_codes(values: Any, form: Format) -> IntArray:
+    """Round real values to a format's grid; where they overflow its range, they still do."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -59,12 +64,10 @@ def to_codes(values: Any, form: Format) -> IntArray:
     # A value that underflows to zero still has a sign, which TRN and TRN_ZERO ask for.
     scaled = np.where((scaled == 0) & (array != 0), np.copysign(_TINY, array), scaled)
     if np.abs(scaled).max(initial=0) < 1 << 52:
-        rounded: IntArray = _round(scaled, form.rounding).astype(np.int64)
-    else:  # float64 beyond 2**52 is an integer already, but int64 may not hold it
-        rounded = np.array([_big_code(v, form) for v in array.ravel()], dtype=object).reshape(
-            array.shape
-        )
-    return np.asarray(overflowed(rounded, form)).astype(np.int64)
+        return np.asarray(_round(scaled, form.rounding).astype(np.int64))
+    # float64 beyond 2**52 is an integer already, but int64 may not hold it
+    codes = [_big_code(v, form) for v in array.ravel()]
+    return np.array(codes, dtype=object).reshape(array.shape)
 
 
 def _big_code(value: float, form: Format) -> int:

@@ -31,7 +31,7 @@ class Overflow(enum.Enum):
     WRAP = "upper bits dropped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Format:
     """A two's-complement fixed-point format.
 
@@ -42,6 +42,8 @@ class Format:
     width : bits of a code, 1 to 64
     int_bits : bits left of the binary point, the sign included; may be negative or above `width`
     rounding, overflow : how a value is brought into the format
+
+    `repr` gives the call that makes it, `str` what `parse` reads.
     """
 
     width: int
@@ -90,6 +92,9 @@ class Format:
         if plain == (Rounding.TRN, Overflow.WRAP):
             return f"ap_fixed<{self.width},{self.int_bits}>"
         return f"fixed<{self.width},{self.int_bits},{self.rounding.name},{self.overflow.name}>"
+
+    def __repr__(self) -> str:
+        return f"Format.parse({str(self)!r})"
 
     @classmethod
     def parse(cls, text: "str | Format") -> "Format":

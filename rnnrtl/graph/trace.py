@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 from rnnrtl import cells
 from rnnrtl.cells.numbers import Formats
 from rnnrtl.errors import PrecisionWarning
-from rnnrtl.fixedpoint.exact import to_codes
-from rnnrtl.fixedpoint.format import Format
+from rnnrtl.fixedpoint.exact import rounded_codes, to_codes
+from rnnrtl.fixedpoint.format import Format, Overflow
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.nodes import Node, State, blend, constant, input_vector, joined, matvec, part
+from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, Dense, Network, Recurrent
+
+_OVERFLOWING = {
+    Overflow.SAT: "saturate",
+    Overflow.SAT_SYM: "saturate",
+    Overflow.SAT_ZERO: "become zero",
+    Overflow.WRAP: "wrap",
+}
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
 
@@ -80,7 +88,7 @@ def trace(network: Network, precision: Precision, *, few_products: bool = False)
 
     With `few_products` a step may take longer to take fewer multipliers; the bits are the same.
     """
-    precision.check(layer.name for layer in network.layers)
+    precision.check(tensors(network))
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
     source, output_format = x, input_format
@@ -117,7 +125,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
     Input and output are the vectors of all steps, one after the other (the output only where the
     network returns sequences). It computes the same bits as the graph of `trace`.
     """
-    precision.check(layer.name for layer in network.layers)
+    precision.check(tensors(network))
     input_format = precision.format("", "input")
     size = network.features
     source: Node = input_vector(size * steps, input_format)
@@ -204,26 +212,28 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
 
 def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
     """Warn of weights that a format cannot hold."""
-    tensors: dict[str, list[NDArray[np.float64]]]
+    weights: dict[str, list[NDArray[np.float64]]]
     if isinstance(layer, Dense):
-        tensors = {"kernel": [layer.kernel], "bias": [layer.bias]}
+        weights = {"kernel": [layer.kernel], "bias": [layer.bias]}
     else:
         gates = layer.gates.values()
-        tensors = {
+        weights = {
             "kernel": [g.kernel for g in gates],
             "recurrent_kernel": [g.recurrent_kernel for g in gates],
             "bias": _biases(layer),
         }
-    for tensor, arrays in tensors.items():
+    for tensor, arrays in weights.items():
         f = form(tensor)
         values = np.concatenate([a.ravel() for a in arrays])
-        low, high = f.min_code * f.lsb, f.max_code * f.lsb
-        out = int(((values < low - f.lsb / 2) | (values > high + f.lsb / 2)).sum())
+        # Rounded as the weights are: of TRN and a tie of RND the real values do not tell.
+        codes = rounded_codes(values, f)
+        out = int(((codes < f.min_code) | (codes > f.max_code)).sum())
         if out:
-            what = "wrap" if f.overflow.name == "WRAP" else "saturate"
+            low, high = f.min_code * f.lsb, f.max_code * f.lsb
             warnings.warn(
-                f"{out} of {values.size} weights of {layer.name}.{tensor} {what} in {f}: they "
-                f"span {values.min():.4g} to {values.max():.4g}, it {low:.4g} to {high:.4g}",
+                f"{out} of {values.size} weights of {layer.name}.{tensor} "
+                f"{_OVERFLOWING[f.overflow]} in {f}: they span {values.min():.4g} to "
+                f"{values.max():.4g}, it {low:.4g} to {high:.4g}",
                 PrecisionWarning,
                 stacklevel=2,
             )
