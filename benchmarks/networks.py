@@ -98,6 +98,7 @@ def precision(name: str, cell: str, form: str) -> str | dict[str, str]:
         # GRU: half the tables of four integer bits, at an AUC ratio of 0.9994 instead of 0.9997.
         # LSTM: the cell state's, which its table takes as it is.
         "preactivation": "fixed<12,5>" if cell == "gru" else "fixed<12,4>",
+        "cell": "fixed<12,4>",
     }
     for number, layer in enumerate(net.layers):
         weights: Mapping[str, list[Array]]

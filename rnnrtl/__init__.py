@@ -19,6 +19,7 @@ from rnnrtl.errors import (
 )
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.frontends import load, save
+from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
 
@@ -41,6 +42,7 @@ __all__ = [
     "PrecisionWarning",
     "RnnrtlError",
     "Rounding",
+    "Saturation",
     "Simulation",
     "ToolError",
     "UnsupportedError",

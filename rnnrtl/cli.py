@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_DATA = ".npy, or .npz with `x`: (batch, steps, features)"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder to write")]
@@ -52,7 +53,7 @@ def simulate(
     ] = "icarus",
     inputs: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--input", "-i", help=".npy, or .npz with `x`: (batch, steps, features)"),
+        typer.Option("--input", "-i", help=_DATA),
     ] = None,
     sequences: Annotated[
         Optional[int],  # noqa: UP045
@@ -158,9 +159,16 @@ def explore(
 @design_command(app)
 def report(
     design: Design,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", "-d", help=f"{_DATA}: how often do values leave their formats"),
+    ] = None,
 ) -> None:
     """Print formats, proved ranges, table errors and the schedule, as Markdown."""
-    typer.echo(design.report(), nl=False)
+    x = None if data is None else _read_x(data)
+    with Console(stderr=True).status("running the reference"):
+        text = design.report(x)
+    typer.echo(text, nl=False)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
 from rnnrtl.graph.evaluate import Plan, evaluate, plan
+from rnnrtl.graph.overflow import Saturation, saturation
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.trace import Graph, trace, trace_unrolled
 from rnnrtl.hardware.core import Core
@@ -285,11 +286,24 @@ class Design:
         for number in sorted({round(n * last / (points - 1)) for n in range(points)}):
             yield self.with_reuse(factors[number])
 
-    def report(self) -> str:
-        """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule."""
+    def saturation(self, x: object) -> tuple[Saturation, ...]:
+        """Return how often formats changed values by more than rounding, over a batch.
+
+        x has shape (batch, steps, features). The first entry is the input's, clipped as it is
+        quantised; then comes one for every vector whose proved range is wider than its format.
+        Counted in the bit-exact reference, in every step. Raises InputError.
+        """
+        values = checked_input(self.network, x)
+        return saturation(self.graph, values, self.input_codes(values), self._plan)
+
+    def report(self, x: object | None = None) -> str:
+        """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule.
+
+        With x (batch, steps, features) it tells how often values left their formats too.
+        """
         from rnnrtl.report import report
 
-        return report(self)
+        return report(self, x)
 
     def write(self, directory: str | PathLike[str], x: object | None = None) -> Path:
         """Write Verilog, testbench with vectors, constraints, vendor scripts, manifest, report.

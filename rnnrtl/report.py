@@ -3,9 +3,11 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rnnrtl.errors import ModelError
 from rnnrtl.graph.lookup import LookedUp, Mirror
-from rnnrtl.graph.nodes import Bounded
+from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import max_error_lsb
 from rnnrtl.network import Recurrent
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 _HEADINGS = ("layer", "kind", "units", "features", "parameters")
 
 
-def report(design: "Design") -> str:
-    """Return the report of a design."""
+def report(design: "Design", x: object | None = None) -> str:
+    """Return the report of a design; see `Design.report`."""
     parts = [
         f"# {design.name}",
         _network(design),
         "## Formats\n\n" + _formats(design),
-        "## Where values can overflow\n\n" + _overflows(design),
+        "## Where values can overflow\n\n" + _overflows(design, x),
         "## Activation tables\n\n" + _tables(design),
         "## Schedule\n\n" + _schedule(design),
     ]
@@ -52,28 +54,34 @@ def _formats(design: "Design") -> str:
     return table(("layer", "tensor", "format"), rows)
 
 
-def _overflows(design: "Design") -> str:
-    """List the vectors whose exact range is wider than their format."""
-    rows: list[tuple[object, ...]] = []
-    for node in design.graph.nodes():
-        if isinstance(node, Bounded):
-            arg = node.args[0]
-            scale = 2.0**-arg.fraction_bits
-            rows.append(
-                (
-                    design.graph.layer_of[node],
-                    node.name or "(unnamed)",
-                    node.form,
-                    f"{min(arg.lowest) * scale:.4g} to {max(arg.highest) * scale:.4g}",
-                )
-            )
-    if not rows:
+def _overflows(design: "Design", x: object | None) -> str:
+    """List the vectors whose exact range is wider than their format, and how often it tells."""
+    rows: list[tuple[object, ...]] = [
+        (place.layer, place.vector, place.form, "{:.4g} to {:.4g}".format(*place.reach))
+        for place in places(design.graph)
+    ]
+    heads: tuple[str, ...] = ("layer", "vector", "format", "range")
+    if x is None and not rows:
         return "Nowhere: every vector's proved range fits its format."
-    note = (
+    notes = [
         "The ranges are those that the weights and the input format allow; everything else is "
-        "proved to fit. Inputs of activation tables are not listed: there the table saturates."
-    )
-    return table(("layer", "vector", "format", "range"), rows) + "\n\n" + note
+        "proved to fit. Inputs of activation tables are listed only where the format ends before "
+        "the function is flat: elsewhere the table saturates.",
+    ]
+    if x is not None:
+        met = design.saturation(x)
+        rows.insert(0, ("", "input", met[0].format, "any"))
+        rows = [(*row, *_met(found)) for row, found in zip(rows, met, strict=True)]
+        heads += ("values", "overflowed", "share", "lowest met", "highest met")
+        notes.append(
+            f"Counted in the bit-exact reference over {len(np.asarray(x))} sequences of data."
+        )
+    return "\n\n".join((table(heads, rows), *notes))
+
+
+def _met(found: Saturation) -> tuple[object, ...]:
+    share = f"{float(f'{100 * found.fraction:.3g}'):g} %"
+    return found.values, found.overflowed, share, f"{found.lowest:.4g}", f"{found.highest:.4g}"
 
 
 def _tables(design: "Design") -> str:

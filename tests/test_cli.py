@@ -127,6 +127,13 @@ def test_precision_from_a_file(model: Path, tmp_path: Path) -> None:
     assert "| lstm | kernel | fixed<12,4> |" in done.stdout
 
 
+def test_report_counts_over_data(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((3, 4, 2), 9.0))
+    done = rnnrtl_command("report", model, "-p", "fixed<12,4>", "--data", tmp_path / "x.npy")
+    assert done.returncode == 0, done.stderr
+    assert "|  | input | fixed<12,4> | any | 24 | 24 | 100 % | 9 | 9 |" in done.stdout
+
+
 # words after the model, exit status, part of the message
 BAD = [
     (("-p", "fixed<16>"), 1, "'fixed<16>' is not a format"),
