@@ -22,15 +22,19 @@ from rnnrtl.frontends import load, save
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
+from rnnrtl.tuning import Accuracy, AreaUnderCurve, Found, average_bits, find_precision
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GRU",
     "LSTM",
+    "Accuracy",
+    "AreaUnderCurve",
     "Dense",
     "Design",
     "Format",
+    "Found",
     "Gate",
     "InputError",
     "ModelError",
@@ -47,6 +51,8 @@ __all__ = [
     "ToolError",
     "UnsupportedError",
     "VerificationError",
+    "average_bits",
+    "find_precision",
     "generate",
     "load",
     "save",

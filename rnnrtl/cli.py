@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 import rnnrtl
-from rnnrtl.cli_options import design_command
+from rnnrtl.cli_options import design_command, read_metric, read_x
 from rnnrtl.design import SIMULATORS, Design, SimulatorName
-from rnnrtl.errors import InputError, PrecisionWarning, RnnrtlError, VerificationError
+from rnnrtl.errors import PrecisionWarning, RnnrtlError, VerificationError
 from rnnrtl.project import random_codes
 from rnnrtl.report import table
 from rnnrtl.synthesis import DEVICES
+from rnnrtl.tuning.metrics import METRICS
 
 app = typer.Typer(
     name="rnnrtl",
@@ -64,7 +65,7 @@ def simulate(
 
     Without --input the vectors are random.
     """
-    x = _read_x(inputs) if inputs is not None else _random_x(design, sequences)
+    x = read_x(inputs) if inputs is not None else _random_x(design, sequences)
     with Progress(transient=True, console=Console(stderr=True)) as bars:
         task = bars.add_task(simulator, total=None)
         found = design.simulate(
@@ -165,10 +166,63 @@ def report(
     ] = None,
 ) -> None:
     """Print formats, proved ranges, table errors and the schedule, as Markdown."""
-    x = None if data is None else _read_x(data)
+    x = None if data is None else read_x(data)
     with Console(stderr=True).status("running the reference"):
         text = design.report(x)
     typer.echo(text, nl=False)
+
+
+_ModelArgument = Annotated[
+    Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
+]
+_DataOption = Annotated[Path, typer.Option("--data", "-d", help=f"{_DATA}; `y`: labels")]
+_MetricOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--metric", help=f"{', '.join(METRICS)}: over the labels `y` in the data"),
+]
+
+
+@app.command()
+def precision(
+    model: _ModelArgument,
+    data: _DataOption,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="file to write; for -p of other commands")
+    ] = Path("precision.toml"),
+    metric: _MetricOption = None,
+    keep: Annotated[
+        float, typer.Option("--keep", help="share of the float network's metric to keep")
+    ] = 0.999,
+    max_error: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--max-error", help="largest difference of an output from the float network"),
+    ] = None,
+    state: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--state", help="what was tried: OUTPUT.search.json, removed when done"),
+    ] = None,
+) -> None:
+    """Find the fewest bits that keep a metric, or the outputs, on data.
+
+    After Ctrl-C the same command goes on from where it was.
+    """
+    network = rnnrtl.load(model)
+    x, figure = read_x(data), read_metric(metric, data)
+    target = None if figure is None else keep * figure(network.predict(x))
+    kept = state or Path(f"{output}.search.json")
+    with Progress(transient=True, console=Console(stderr=True)) as bars:
+        task = bars.add_task("searching", total=None)
+
+        def show(found: rnnrtl.Found) -> None:
+            bars.update(task, description=f"{found.trials} trials: {_bits(found.bits)}")
+
+        found = rnnrtl.find_precision(
+            network, x, metric=figure, target=target, max_error=max_error, state=kept, progress=show
+        )
+    found.save(output)
+    if state is None:
+        kept.unlink(missing_ok=True)
+    typer.echo(f"wrote {output}: {_bits(rnnrtl.average_bits(network, found))}")
 
 
 @app.command()
@@ -223,6 +277,10 @@ def _describe(design: Design) -> None:
     typer.echo(line)
 
 
+def _bits(bits: tuple[float, float]) -> str:
+    return f"on average {bits[0]:.2f} bits a weight, {bits[1]:.2f} an activation"
+
+
 def _simulator(name: str) -> SimulatorName:
     for known in SIMULATORS:
         if name == known:
@@ -230,17 +288,6 @@ def _simulator(name: str) -> SimulatorName:
     raise typer.BadParameter(
         f"unknown simulator {name!r}, known: {', '.join(SIMULATORS)}", param_hint="--simulator"
     )
-
-
-def _read_x(path: Path) -> NDArray[Any]:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return np.asarray(found["x"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"cannot read x from {path}: {error}") from None
 
 
 def _random_x(design: Design, sequences: int | None) -> NDArray[np.float64]:

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, get_type_hints
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 import rnnrtl
 from rnnrtl.design import Design
+from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
+from rnnrtl.tuning.metrics import METRICS
+from rnnrtl.tuning.trials import Metric
 
 
 def made_design(
@@ -151,6 +156,31 @@ def _reuse_factor(text: str) -> int | tuple[int, int] | Literal["auto"]:
     raise typer.BadParameter(
         f"{text!r} is not a whole number, two of them or auto", param_hint="--reuse-factor"
     )
+
+
+def read_x(path: Path, name: str = "x") -> NDArray[Any]:
+    """Return the array of an .npy file, or the one of a name in an .npz file."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return np.asarray(found[name])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"cannot read {name} from {path}: {error}") from None
+
+
+def read_metric(name: str | None, path: Path) -> Metric | None:
+    """Return a metric of `METRICS` over the labels `y` that are beside `x` in an .npz file."""
+    if name is None:
+        return None
+    if name not in METRICS:
+        raise typer.BadParameter(
+            f"unknown metric {name!r}, known: {', '.join(METRICS)}", param_hint="--metric"
+        )
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: a metric needs an .npz file, with `x` and the labels `y`")
+    return METRICS[name](read_x(path, "y"))
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.auto import chosen_reuse
-from rnnrtl.errors import InputError, UnsupportedError
+from rnnrtl.errors import InputError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
@@ -29,6 +29,7 @@ from rnnrtl.schedule.schedule import Schedule, make_schedule
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
     from rnnrtl.synthesis import Estimate, Routing
+    from rnnrtl.tuning.trials import Metric
 
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
 FEW_PRODUCTS_FROM = 32
@@ -336,6 +337,10 @@ def generate(
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
     name: str | None = None,
+    calibration: object | None = None,
+    metric: "Metric | None" = None,
+    metric_target: float | None = None,
+    max_error: float | None = None,
 ) -> Design:
     """Turn a trained network into a design.
 
@@ -343,7 +348,11 @@ def generate(
     ----------
     weights : anything that `load` takes
     precision : "fixed<W,I>" (rounds, saturates), "ap_fixed<W,I[,Q[,O]]>" (as in Vitis HLS), a
-        mapping of patterns such as "gru.hidden" or "*.kernel" to formats, or a `Precision`
+        mapping of patterns such as "gru.hidden" or "*.kernel" to formats, a `Precision`, or
+        "auto": what `find_precision` finds, whose `progress` and `state` it does without
+    calibration : for "auto": x (batch, steps, features), some hundreds of typical inputs
+    metric, metric_target : for "auto": figure of the outputs, and what it is to be at least
+    max_error : for "auto": the largest difference of any output from the float network's
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
@@ -381,7 +390,8 @@ def generate(
         steps_per_beat,
         network.name if name is None else name,
     )
-    design = Design(network, Precision.parse(precision), options)
+    aims = {"metric": metric, "target": metric_target, "max_error": max_error}
+    design = Design(network, _formats(network, precision, calibration, aims), options)
     if not automatic:
         if max_dsp is not None or max_latency is not None:
             raise UnsupportedError("max_dsp and max_latency go with reuse_factor='auto'")
@@ -396,3 +406,22 @@ def generate(
             max_latency=max_latency,
         )
     )
+
+
+def _formats(
+    network: Network,
+    precision: str | Format | Mapping[str, object] | Precision,
+    calibration: object | None,
+    aims: Mapping[str, Any],
+) -> Precision:
+    """Return the precision that is given, or that "auto" finds with what goes with it."""
+    from rnnrtl.tuning import find_precision
+
+    automatic = isinstance(precision, str) and precision.strip() == "auto"
+    if automatic and calibration is not None:
+        return find_precision(network, calibration, **aims)
+    if not automatic and any(given is not None for given in (calibration, *aims.values())):
+        raise PrecisionError(
+            "calibration, metric, metric_target and max_error go with precision='auto'"
+        )
+    return Precision.parse(precision)

@@ -11,6 +11,7 @@ from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import max_error_lsb
 from rnnrtl.network import Recurrent
+from rnnrtl.tuning.survey import average_bits
 
 if TYPE_CHECKING:
     from rnnrtl.design import Design
@@ -51,7 +52,9 @@ def _formats(design: "Design") -> str:
     for layer in design.network.layers:
         names = read[layer.name]
         rows += [(layer.name, name, design.precision.format(layer.name, name)) for name in names]
-    return table(("layer", "tensor", "format"), rows)
+    weight, activation = average_bits(design.network, design.precision)
+    average = f"On average {weight:.2f} bits a weight and {activation:.2f} bits an activation."
+    return table(("layer", "tensor", "format"), rows) + "\n\n" + average
 
 
 def _overflows(design: "Design", x: object | None) -> str:

@@ -134,6 +134,26 @@ def test_report_counts_over_data(model: Path, tmp_path: Path) -> None:
     assert "|  | input | fixed<12,4> | any | 24 | 24 | 100 % | 9 | 9 |" in done.stdout
 
 
+def test_precision_finds_formats(model: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4, 2))
+    y = (rnnrtl.load(model).predict(x)[:, 0] > 0).astype(int)
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    words = ("-d", tmp_path / "d.npz", "--max-error", 0.2, "-o", tmp_path / "p.toml")
+    done = rnnrtl_command("precision", model, *words)
+    assert done.returncode == 0, done.stderr
+    assert "bits a weight" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "p.toml"}
+    found = rnnrtl.find_precision(rnnrtl.load(model), x, max_error=0.2)
+    assert rnnrtl.Precision.load(tmp_path / "p.toml") == found
+    for more, status, message in (
+        ((), 1, "Give metric and target, or max_error"),
+        (("--metric", "auc"), 1, "outputs have shape (30, 3)"),
+        (("--metric", "f1"), 2, "unknown metric 'f1', known: auc, accuracy"),
+    ):
+        done = rnnrtl_command("precision", model, "-d", tmp_path / "d.npz", *more)
+        assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+
+
 # words after the model, exit status, part of the message
 BAD = [
     (("-p", "fixed<16>"), 1, "'fixed<16>' is not a format"),

@@ -1,7 +1,9 @@
 """The cells' equations on float64: what the network was trained to be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,39 +20,47 @@ class Real:
 
     values: NDArray[np.float64]
 
-    def __add__(self, other: "Real") -> "Real":
-        return Real(self.values + other.values)
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.values + other.values)
 
-    def __sub__(self, other: "Real") -> "Real":
-        return Real(self.values - other.values)
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(self.values - other.values)
 
-    def __mul__(self, other: "Real") -> "Real":
-        return Real(self.values * other.values)
+    def __mul__(self, other: Self) -> Self:
+        return type(self)(self.values * other.values)
 
-    def to(self, form: Any) -> "Real":
+    def to(self, form: Any) -> Self:
         return self
 
-    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> "Real":
-        return Real(FUNCTIONS[function].real(self.values))
+    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
+        return type(self)(FUNCTIONS[function].real(self.values))
 
-    def relu(self) -> "Real":
-        return Real(np.maximum(self.values, 0))
+    def relu(self) -> Self:
+        return type(self)(np.maximum(self.values, 0))
 
-    def named(self, name: str) -> "Real":
+    def named(self, name: str) -> Self:
         return self
 
 
+@dataclass(frozen=True)
 class RealNumbers:
-    """Weights as they were trained. Implements `cells.numbers.Numbers`."""
+    """Weights as they were trained. Implements `cells.numbers.Numbers`.
+
+    Members
+    -------
+    vector : what its vectors are
+    """
+
+    vector: type[Real] = Real
 
     def constant(self, values: NDArray[np.float64], form: Any) -> Real:
-        return Real(np.asarray(values))
+        return self.vector(np.asarray(values))
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
-        return Real(np.asarray(x.values @ matrix.T))
+        return self.vector(np.asarray(x.values @ matrix.T))
 
     def blend(self, z: Real, a: Real, b: Real) -> Real:
-        return Real((1 - z.values) * a.values + z.values * b.values)
+        return self.vector((1 - z.values) * a.values + z.values * b.values)
 
 
 def checked_input(network: Network, x: object) -> FloatArray:
@@ -75,21 +85,31 @@ def checked_input(network: Network, x: object) -> FloatArray:
 
 def predict(network: Network, x: object) -> FloatArray:
     """Run a network in float64; see `Network.predict`."""
-    value = checked_input(network, x)
-    numbers = RealNumbers()
+    return run(network, checked_input(network, x), RealNumbers(), lambda layer, tensor: None)
 
-    def form(tensor: str) -> Any:
-        return None
 
+def run(
+    network: Network,
+    x: FloatArray,
+    numbers: RealNumbers,
+    form: Callable[[str, str], Any],
+) -> FloatArray:
+    """Run a network in float64, on numbers of one's own.
+
+    The cells are given form(layer, tensor) for the format of a tensor. x has shape (batch, steps,
+    features); the result is that of `predict`.
+    """
+    value = x
     for layer in network.layers:
+        of_layer = partial(form, layer.name)
         if isinstance(layer, Dense):
-            value = cells.apply_dense(layer, Real(value), numbers, form).values
+            value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
             continue
-        zero = Real(np.zeros((value.shape[0], layer.units)))
+        zero = numbers.vector(np.zeros((value.shape[0], layer.units)))
         state = dict.fromkeys(cells.states(layer), zero)
         sequence = []
         for t in range(value.shape[1]):
-            state = cells.step(layer, Real(value[:, t]), state, numbers, form)
+            state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, of_layer)
             sequence.append(state["h"].values)
         value = np.stack(sequence, axis=1) if layer.return_sequences else sequence[-1]
     return np.asarray(value)

@@ -1,0 +1,284 @@
+"""The fewest bits that keep what counts: a greedy search that begins where nothing is lost."""
+
+import heapq
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from rnnrtl.errors import PrecisionError
+from rnnrtl.fixedpoint import Format, Precision
+from rnnrtl.network import Network
+from rnnrtl.tuning.survey import WEIGHTS, Seen, Tensor, average_bits, survey
+from rnnrtl.tuning.trials import Metric, Trial, Trials
+
+NARROWEST, WIDEST = 2, 24
+"""Bits of a format that the search looks between."""
+
+FIRST = 12
+"""Bits that are tried first for all tensors alike."""
+
+SLACK_BITS = 2
+"""Bits more than all tensors need alike: what the search begins with."""
+
+WIDEST_TABLE = 16
+"""Bits of what goes into a table or comes out of it: finer tables take minutes to make."""
+
+TO_TABLES = ("preactivation", "cell_preactivation")
+"""What goes into tables. The search may take its integer bits too: tables are flat far from 0."""
+
+Formats = Mapping[Tensor, Format]
+Report = Callable[["Found"], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a search stands.
+
+    Members
+    -------
+    precision : the best so far
+    trial : what it gave
+    trials : how many precisions have been tried
+    bits : average bits of a weight and of an activation
+    """
+
+    precision: Precision
+    trial: Trial
+    trials: int
+    bits: tuple[float, float]
+
+
+def find_precision(
+    network: Network,
+    x: object,
+    *,
+    metric: Metric | None = None,
+    target: float | None = None,
+    max_error: float | None = None,
+    margin: float = 0.25,
+    state: str | PathLike[str] | None = None,
+    progress: Report | None = None,
+) -> Precision:
+    """Return formats with the fewest bits that keep a metric, or the outputs, on data.
+
+    Bits left of the point come from what each tensor takes on over x in float64; bits right of it
+    are taken from one tensor after another, that first which changes the outputs least for the
+    hardware it spares (`rnnrtl.tuning.cost`), each choice tried in the bit-exact reference. The
+    same arguments give the same precision. Weights at the end of their range may saturate by less
+    than an LSB, of which a PrecisionWarning tells when a design is made.
+
+    Parameters
+    ----------
+    network : what `load` gives
+    x : (batch, steps, features); inputs like those the hardware will meet, some hundreds
+    metric, target : figure of the outputs (an array of the shape that `Network.predict` gives) ->
+        float, which is to stay at or above `target`
+    max_error : largest difference of any output from the float network's
+    margin : share by which values may exceed those of x before they saturate
+    state : a JSON file that keeps what was tried: a search that was interrupted goes on from there
+    progress : called with a `Found` for every bit that was taken
+
+    Raises
+    ------
+    PrecisionError : where what is asked for cannot be reached, or `state` is another search's
+    InputError : for x that is no input of the network, and a metric that gives no number
+    """
+    _check_aim(metric, target, max_error, margin)
+    trials = Trials(network, x, metric, None if state is None else Path(state))
+    search = _Search(network, trials, target, max_error, survey(network, trials.x), margin)
+    try:
+        formats = search.run(progress)
+    finally:
+        trials.save()
+    return _precision(formats)
+
+
+def _check_aim(
+    metric: Metric | None, target: float | None, max_error: float | None, margin: float
+) -> None:
+    if (metric is None) != (target is None):
+        raise PrecisionError("metric and target go together: a figure, and what it is to be")
+    if metric is None and max_error is None:
+        raise PrecisionError(
+            "what is to be kept? Give metric and target, or max_error, the largest output error"
+        )
+    if metric is not None and not callable(metric):
+        raise PrecisionError(f"metric must be a function of the outputs, not {metric!r}")
+    numbers: dict[str, object] = {"target": target, "max_error": max_error, "margin": margin}
+    for name, value in numbers.items():
+        if value is not None and not (isinstance(value, float | int) and math.isfinite(value)):
+            raise PrecisionError(f"{name} must be a finite number, not {value!r}")
+    if margin < 0 or (max_error is not None and max_error <= 0):
+        raise PrecisionError("max_error must be positive, and margin not negative")
+
+
+@dataclass(frozen=True, order=True)
+class _Move:
+    """A bit less for a tensor: right of the point, or left of it."""
+
+    tensor: Tensor
+    left: bool
+
+    def of(self, formats: Formats) -> Formats:
+        form = formats[self.tensor]
+        changed = form.replace(width=form.width - 1, int_bits=form.int_bits - self.left)
+        return {**formats, self.tensor: changed}
+
+
+@dataclass
+class _Search:
+    """A search under way.
+
+    A metric can be lucky on a few hundred sequences, so that far too coarse formats keep it. So
+    its first failure counts for all: no precision is taken whose outputs are as far off as those
+    of one that failed. That is the `ceiling`, of the mean square of the errors.
+    """
+
+    network: Network
+    trials: Trials
+    target: float | None
+    max_error: float | None
+    seen: Mapping[Tensor, Seen]
+    margin: float
+    ceiling: float = math.inf
+
+    def run(self, progress: Report | None) -> Formats:
+        """Return the formats that the search ends with."""
+        way = [self._start()]
+        self._tell(progress, *way[-1])
+        before = None
+        while way[-1] is not before:  # what was one bit too much may do after others were taken
+            before = way[-1]
+            for step in self._descent(*before):
+                way.append(step)
+                self._tell(progress, *step)
+            while len(way) > 1 and way[-1][1].mean_square >= self.ceiling:
+                way.pop()
+        self._tell(progress, *way[-1])
+        return way[-1][0]
+
+    def _tell(self, progress: Report | None, formats: Formats, trial: Trial) -> None:
+        if progress is not None:
+            precision = _precision(formats)
+            bits = average_bits(self.network, precision)
+            progress(Found(precision, trial, self.trials.made, bits))
+
+    def _kept(self, trial: Trial | None) -> bool:
+        """Return whether a trial keeps what is asked for."""
+        if trial is None:
+            return False
+        near = self.max_error is None or trial.largest <= self.max_error
+        return near and self._metric_kept(trial)
+
+    def _metric_kept(self, trial: Trial) -> bool:
+        return self.target is None or (trial.metric is not None and trial.metric >= self.target)
+
+    def _start(self) -> tuple[Formats, Trial]:
+        """Return formats of one width that keep what is asked for, with some bits to take."""
+        figure = self.trials.figure(self.trials.floats)
+        if self.target is not None and figure is not None and figure < self.target:
+            raise PrecisionError(
+                f"the float network itself reaches {figure:.6g}, and {self.target:.6g} is asked for"
+            )
+        width = FIRST
+        if self._kept(self._noted(self._alike(width))):
+            # Down to the first that fails, not up to the first that does: that may be luck.
+            while width > NARROWEST and self._kept(self._noted(self._alike(width - 1))):
+                width -= 1
+        else:
+            while not self._kept(self._tried(self._alike(width))):
+                width += 1
+                if width > WIDEST:
+                    best = self._tried(self._alike(WIDEST))
+                    reached = "" if best is None else f": {WIDEST} bits reach {_figures(best)}"
+                    raise PrecisionError(f"no formats keep what is asked for{reached}")
+        for more in range(SLACK_BITS, -1, -1):  # not all wider formats have tables
+            formats = self._alike(width + more)
+            trial = self._tried(formats)
+            if trial is not None and self._kept(trial):
+                break
+        assert trial is not None
+        return formats, trial
+
+    def _alike(self, width: int) -> Formats:
+        """Return formats of one width for all tensors, each with the integer bits it needs."""
+        return {
+            tensor: _format(tensor, seen, width, self.margin) for tensor, seen in self.seen.items()
+        }
+
+    def _descent(self, formats: Formats, trial: Trial) -> Iterator[tuple[Formats, Trial]]:
+        """Take bits one by one, and yield what is left each time; end where that is too coarse.
+
+        A move that was worse than another one before is hardly better after: only the first of
+        the queue is tried again, until one stays first.
+        """
+        closed: set[_Move] = set()
+        queue = [(-math.inf, move, -1) for move in sorted(self._moves(formats))]
+        heapq.heapify(queue)
+        taken = 0
+        while queue:
+            _, move, at = heapq.heappop(queue)
+            if move in closed or formats[move.tensor].width <= NARROWEST:
+                continue
+            following = move.of(formats)
+            found = self._noted(following)
+            if found is None or not self._kept(found) or found.mean_square >= self.ceiling:
+                closed.add(move)
+                if trial.mean_square >= self.ceiling:
+                    return
+            elif at == taken:
+                formats, trial, taken = following, found, taken + 1
+                yield formats, trial
+                heapq.heappush(queue, (-math.inf, move, -1))
+            else:
+                heapq.heappush(queue, (_price(trial, found), move, taken))
+
+    def _moves(self, formats: Formats) -> Iterator[_Move]:
+        for tensor in formats:
+            yield _Move(tensor, left=False)
+            if tensor[1] in TO_TABLES:
+                yield _Move(tensor, left=True)
+
+    def _noted(self, formats: Formats) -> Trial | None:
+        """Try formats, and let the ceiling sink to their error where they lose the metric."""
+        found = self._tried(formats)
+        if found is not None and not self._metric_kept(found):
+            self.ceiling = min(self.ceiling, found.mean_square)
+        return found
+
+    def _tried(self, formats: Formats) -> Trial | None:
+        return self.trials(_precision(formats))
+
+
+def _price(before: Trial, after: Trial) -> float:
+    """Return how much more error a move brings for what it spares."""
+    return (after.mean_square - before.mean_square) / max(before.cost - after.cost, 1e-3)
+
+
+def _format(tensor: Tensor, seen: Seen, width: int, margin: float) -> Format:
+    """Return a format that holds what was seen and the margin, as wide as is sensible."""
+    largest = max(-seen.lowest, seen.highest)
+    if tensor[1] not in WEIGHTS:
+        largest *= 1 + margin
+    if seen.tabled:
+        largest = 1.0  # what a table must be able to give
+    elif tensor[1] == "hidden":
+        largest = min(largest, 1.0)
+    if seen.tabled or tensor[1] in TO_TABLES:
+        width = min(width, WIDEST_TABLE)
+    # Never far below the point: a tensor of zeros has no bits to lose.
+    int_bits = 1 + max(math.ceil(math.log2(largest)), -16) if largest else 1
+    return Format(width, min(int_bits, width))
+
+
+def _figures(trial: Trial) -> str:
+    metric = "" if trial.metric is None else f"a metric of {trial.metric:.6g} and "
+    return f"{metric}a largest error of {trial.largest:.4g}"
+
+
+def _precision(formats: Formats) -> Precision:
+    """Return formats as rules for every tensor; the default decides nothing."""
+    rules = ((f"{la}.{t}" if la else t, form) for (la, t), form in formats.items())
+    return Precision(Format(16, 6), tuple(rules))
