@@ -22,7 +22,16 @@ from rnnrtl.frontends import load, save
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
-from rnnrtl.tuning import Accuracy, AreaUnderCurve, Found, average_bits, find_precision
+from rnnrtl.tuning import (
+    Accuracy,
+    AreaUnderCurve,
+    Found,
+    Scan,
+    Scanned,
+    average_bits,
+    find_precision,
+    scan,
+)
 
 __version__ = "0.1.0"
 
@@ -47,6 +56,8 @@ __all__ = [
     "RnnrtlError",
     "Rounding",
     "Saturation",
+    "Scan",
+    "Scanned",
     "Simulation",
     "ToolError",
     "UnsupportedError",
@@ -56,5 +67,6 @@ __all__ = [
     "generate",
     "load",
     "save",
+    "scan",
     "tensors",
 ]

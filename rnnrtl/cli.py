@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 import rnnrtl
-from rnnrtl.cli_options import design_command, read_metric, read_x
+from rnnrtl.cli_options import DATA, design_command, read_x
+from rnnrtl.cli_precision import precision, scan
 from rnnrtl.design import SIMULATORS, Design, SimulatorName
 from rnnrtl.errors import PrecisionWarning, RnnrtlError, VerificationError
 from rnnrtl.project import random_codes
 from rnnrtl.report import table
 from rnnrtl.synthesis import DEVICES
-from rnnrtl.tuning.metrics import METRICS
 
 app = typer.Typer(
     name="rnnrtl",
@@ -28,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_DATA = ".npy, or .npz with `x`: (batch, steps, features)"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="folder to write")]
@@ -54,7 +53,7 @@ def simulate(
     ] = "icarus",
     inputs: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--input", "-i", help=_DATA),
+        typer.Option("--input", "-i", help=DATA),
     ] = None,
     sequences: Annotated[
         Optional[int],  # noqa: UP045
@@ -162,7 +161,7 @@ def report(
     design: Design,
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--data", "-d", help=f"{_DATA}: how often do values leave their formats"),
+        typer.Option("--data", "-d", help=f"{DATA}: how often do values leave their formats"),
     ] = None,
 ) -> None:
     """Print formats, proved ranges, table errors and the schedule, as Markdown."""
@@ -172,57 +171,8 @@ def report(
     typer.echo(text, nl=False)
 
 
-_ModelArgument = Annotated[
-    Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
-]
-_DataOption = Annotated[Path, typer.Option("--data", "-d", help=f"{_DATA}; `y`: labels")]
-_MetricOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--metric", help=f"{', '.join(METRICS)}: over the labels `y` in the data"),
-]
-
-
-@app.command()
-def precision(
-    model: _ModelArgument,
-    data: _DataOption,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="file to write; for -p of other commands")
-    ] = Path("precision.toml"),
-    metric: _MetricOption = None,
-    keep: Annotated[
-        float, typer.Option("--keep", help="share of the float network's metric to keep")
-    ] = 0.999,
-    max_error: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--max-error", help="largest difference of an output from the float network"),
-    ] = None,
-    state: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--state", help="what was tried: OUTPUT.search.json, removed when done"),
-    ] = None,
-) -> None:
-    """Find the fewest bits that keep a metric, or the outputs, on data.
-
-    After Ctrl-C the same command goes on from where it was.
-    """
-    network = rnnrtl.load(model)
-    x, figure = read_x(data), read_metric(metric, data)
-    target = None if figure is None else keep * figure(network.predict(x))
-    kept = state or Path(f"{output}.search.json")
-    with Progress(transient=True, console=Console(stderr=True)) as bars:
-        task = bars.add_task("searching", total=None)
-
-        def show(found: rnnrtl.Found) -> None:
-            bars.update(task, description=f"{found.trials} trials: {_bits(found.bits)}")
-
-        found = rnnrtl.find_precision(
-            network, x, metric=figure, target=target, max_error=max_error, state=kept, progress=show
-        )
-    found.save(output)
-    if state is None:
-        kept.unlink(missing_ok=True)
-    typer.echo(f"wrote {output}: {_bits(rnnrtl.average_bits(network, found))}")
+app.command()(precision)
+app.command()(scan)
 
 
 @app.command()
@@ -275,10 +225,6 @@ def _describe(design: Design) -> None:
     if schedule.steps is not None:
         line += f", latency {schedule.latency_cycles} cycles, II {schedule.initiation_interval}"
     typer.echo(line)
-
-
-def _bits(bits: tuple[float, float]) -> str:
-    return f"on average {bits[0]:.2f} bits a weight, {bits[1]:.2f} an activation"
 
 
 def _simulator(name: str) -> SimulatorName:

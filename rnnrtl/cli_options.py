@@ -18,6 +18,9 @@ from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 from rnnrtl.tuning.metrics import METRICS
 from rnnrtl.tuning.trials import Metric
 
+DATA = ".npy, or .npz with `x`: (batch, steps, features)"
+"""Help of what `read_x` reads."""
+
 
 def made_design(
     model: Annotated[

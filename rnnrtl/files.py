@@ -9,8 +9,8 @@ from pathlib import Path
 from rnnrtl.errors import OutputError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file, so that a full disk or Ctrl-C leaves what was there before.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, so that a full disk or Ctrl-C leaves what was there before.
 
     It is made beside its place and then moved there. Raises OutputError.
     """
@@ -18,8 +18,8 @@ def write_whole(path: Path, text: str) -> None:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         staging = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         staging.chmod(0o644)  # mkstemp made it private
         staging.replace(path)
         staging = None

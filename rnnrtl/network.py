@@ -5,9 +5,9 @@ are looked up by name, so no framework's gate order survives past its front end.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,10 @@ class Gate:
     recurrent_kernel: FloatArray
     bias: FloatArray
     recurrent_bias: FloatArray
+
+
+def _made(kind: "type[Recurrent]", members: Mapping[str, Any]) -> "Recurrent":
+    return kind(**members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,11 @@ class Recurrent:
                     f"{kind} {self.name!r}: activation {given!r} is not supported, "
                     f"only {', '.join(allowed)} in this place"
                 )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the members: the read-only view of the gates has no pickle of its own."""
+        members = {member.name: getattr(self, member.name) for member in fields(self)}
+        return _made, (type(self), {**members, "gates": dict(self.gates)})
 
     @property
     def features(self) -> int:

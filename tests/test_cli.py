@@ -154,6 +154,26 @@ def test_precision_finds_formats(model: Path, tmp_path: Path) -> None:
         assert (done.returncode, message in done.stderr) == (status, True), done.stderr
 
 
+def test_scan_compares_formats(model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).normal(size=(30, 4, 2)))
+    rnnrtl.Precision.parse({"*": "fixed<12,4>", "gate": "fixed<9,1>"}).save(tmp_path / "p.toml")
+    words = ("-d", tmp_path / "d.npz", "-o", tmp_path / "s.md", "-o", tmp_path / "s.svg")
+    given = ("-p", "fixed<8,3>", "-p", tmp_path / "p.toml")
+    done = rnnrtl_command("scan", model, *words, *given)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" |")[0] for line in done.stdout.splitlines()[2:]] == [
+        "| fixed<8,3>", "| 1 rule",
+    ]  # fmt: skip
+    assert (tmp_path / "s.md").read_text() == done.stdout
+    assert b"<svg" in (tmp_path / "s.svg").read_bytes()
+    done = rnnrtl_command("scan", model, *words[:2], "-w", "8:10", "--integer-bits", 3, "-j", 2)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    for bad in ("8", "9:8", "a:b"):
+        done = rnnrtl_command("scan", model, *words[:2], "-w", bad)
+        assert (done.returncode, "is not LOWEST:HIGHEST" in done.stderr) == (2, True)
+
+
 # words after the model, exit status, part of the message
 BAD = [
     (("-p", "fixed<16>"), 1, "'fixed<16>' is not a format"),

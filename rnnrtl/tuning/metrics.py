@@ -19,7 +19,7 @@ class Accuracy:
     labels : (batch,) whole numbers, the right class of each sequence
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _checked(self.labels))
@@ -41,7 +41,7 @@ class AreaUnderCurve:
     labels : (batch,) 0 and 1, both among them
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _checked(self.labels))

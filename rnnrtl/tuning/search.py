@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
@@ -24,6 +24,9 @@ SLACK_BITS = 2
 
 WIDEST_TABLE = 16
 """Bits of what goes into a table or comes out of it: finer tables take minutes to make."""
+
+LOST_WEIGHT = 4
+"""Trials that keep a metric for one that loses it, where errors are taken to be too large."""
 
 TO_TABLES = ("preactivation", "cell_preactivation")
 """What goes into tables. The search may take its integer bits too: tables are flat far from 0."""
@@ -132,8 +135,8 @@ class _Search:
     """A search under way.
 
     A metric can be lucky on a few hundred sequences, so that far too coarse formats keep it. So
-    its first failure counts for all: no precision is taken whose outputs are as far off as those
-    of one that failed. That is the `ceiling`, of the mean square of the errors.
+    one trial does not tell: no precision is taken whose outputs are off by more than the
+    `ceiling`, a mean square that parts the trials that kept the metric from those that did not.
     """
 
     network: Network
@@ -142,16 +145,30 @@ class _Search:
     max_error: float | None
     seen: Mapping[Tensor, Seen]
     margin: float
-    ceiling: float = math.inf
+    outcomes: dict[Trial, bool] = field(default_factory=dict)
+
+    @property
+    def ceiling(self) -> float:
+        """Mean square of the errors from which on the metric is likely lost.
+
+        Of all ceilings it is the one with the fewest trials on the wrong side.
+        """
+        tried = sorted((trial.mean_square, kept) for trial, kept in self.outcomes.items())
+        best, wrong, fewest = math.inf, 0, 0
+        for mean_square, kept in reversed(tried):
+            wrong += 1 if kept else -LOST_WEIGHT
+            if not kept and wrong <= fewest:
+                best, fewest = mean_square, wrong
+        return best
 
     def run(self, progress: Report | None) -> Formats:
         """Return the formats that the search ends with."""
         way = [self._start()]
         self._tell(progress, *way[-1])
-        before = None
-        while way[-1] is not before:  # what was one bit too much may do after others were taken
-            before = way[-1]
-            for step in self._descent(*before):
+        tried = -1
+        while tried < len(self.outcomes):  # one bit too much may do after others were taken
+            tried = len(self.outcomes)
+            for step in self._descent(*way[-1]):
                 way.append(step)
                 self._tell(progress, *step)
             while len(way) > 1 and way[-1][1].mean_square >= self.ceiling:
@@ -242,10 +259,10 @@ class _Search:
                 yield _Move(tensor, left=True)
 
     def _noted(self, formats: Formats) -> Trial | None:
-        """Try formats, and let the ceiling sink to their error where they lose the metric."""
+        """Try formats, and note for the ceiling whether they keep the metric."""
         found = self._tried(formats)
-        if found is not None and not self._metric_kept(found):
-            self.ceiling = min(self.ceiling, found.mean_square)
+        if found is not None:
+            self.outcomes[found] = self._metric_kept(found)
         return found
 
     def _tried(self, formats: Formats) -> Trial | None:

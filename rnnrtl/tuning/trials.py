@@ -95,19 +95,20 @@ class Trials:
         """Try a precision; None where no hardware can be made of it."""
         name = hashlib.sha256(str(precision).encode()).hexdigest()[:24]
         if name not in self._known:
-            self._known[name] = self._tried(precision)
+            try:
+                self._known[name] = self.tried(precision)
+            except PrecisionError:
+                self._known[name] = None
             self._unsaved = True
             if monotonic() - self._saved > SECONDS_A_SAVE:
                 self.save()
         return self._known[name]
 
-    def _tried(self, precision: Precision) -> Trial | None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PrecisionWarning)
-                graph = trace(self.network, precision)
-        except PrecisionError:
-            return None
+    def tried(self, precision: Precision) -> Trial:
+        """Try a precision, known or not. Raises PrecisionError where there are no tables for it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PrecisionWarning)
+            graph = trace(self.network, precision)
         codes = evaluate(graph, to_codes(self.x, graph.input_format))
         outputs = to_values(codes, graph.output_format)
         error = outputs - self.floats
