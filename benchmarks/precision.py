@@ -16,7 +16,7 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.report import table
 
 CALIBRATION = 1000
-KEEP = (0.999, 0.996)
+KEEP = (0.9995, 0.996)
 """Shares of the float network's AUC that are asked for on the jets of the calibration."""
 HEADINGS = (
     "network", "AUC ratio asked for", "bits a weight", "bits an activation",

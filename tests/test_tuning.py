@@ -233,9 +233,11 @@ def test_products_cost_more_where_a_block_ends() -> None:
 def test_the_cost_of_a_graph() -> None:
     net = network(Dense("head", np.array([[0.5, -1.0]]), np.array([0.25])))
     graph = trace(net, Precision.parse({"*": "fixed<8,2>", "head.kernel": "fixed<4,1>"}))
-    # 4 x 8 bits; the sum is within (64 + 128) * 8 * 2, and what rounds it in the same width
-    sums = math.ceil(math.log2(2 * 1.5 * 2 * 2**9)) + 1
-    assert cost(graph) == pytest.approx(2 * (4 * 8 + 50 + 4 / 64) + 2 * sums, abs=2)
+    products = 2 * (4 * 8 + 50 + 4 / 64)
+    # The sum is in codes of 2**-9: at most 128 * (4 + 8) of products, 128 of the bias, and 4 to
+    # round it. What is left of it, to be kept, has 3 bits less.
+    bits = math.ceil(math.log2(128 * 12 + 128 + 4)) + 1
+    assert cost(graph) == products + 2 * bits + 0.5 * (bits - 3)
 
 
 def test_the_metrics() -> None:

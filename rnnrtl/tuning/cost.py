@@ -7,11 +7,21 @@ It counts the graph that becomes hardware, so that proved ranges, not formats, g
   of the two it becomes is decided later, so it counts as both, a block as `BLOCK_LUT`.
 * A table is its ROM: 64 bits a LUT, for every lane that reads it.
 * A sum is a LUT a bit.
-* What is kept is `KEPT_LUT` a bit for states and 64 bits a LUT for weights.
+* What is kept is `KEPT_LUT` a bit for states and for whatever is brought into a format, which is
+  where registers are, and 64 bits a LUT for weights.
 """
 
 from rnnrtl.graph.lookup import RomRead
-from rnnrtl.graph.nodes import Add, MatVec, Multiply, Node, State, Subtract
+from rnnrtl.graph.nodes import (
+    Add,
+    MatVec,
+    Multiply,
+    Node,
+    RoundShift,
+    ShiftRight,
+    State,
+    Subtract,
+)
 from rnnrtl.graph.trace import Graph
 
 BLOCK_LUT = 100
@@ -44,10 +54,11 @@ def _cost(node: Node) -> float:
             a, b = (_widest(arg) for arg in node.args)
             return node.size * product_cost(a, b)
         case RomRead():
-            return node.size * len(node.rom.codes) * node.rom.width / ROM_BITS
+            bits = node.rom.width
+            return node.size * bits * (len(node.rom.codes) / ROM_BITS + KEPT_LUT)
         case Add() | Subtract():
             return node.size * _widest(node)
-        case State():
+        case State() | ShiftRight() | RoundShift():
             return node.size * _widest(node) * KEPT_LUT
     return 0.0
 
