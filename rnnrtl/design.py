@@ -23,17 +23,20 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.network import Network
 from rnnrtl.options import Options
-from rnnrtl.schedule.schedule import Schedule, make_schedule
+from rnnrtl.schedule.make import make_schedule
+from rnnrtl.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
     from rnnrtl.synthesis import Estimate, Routing
 
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
-FEW_PRODUCTS_FROM = 32
-"""Cycles of a step from which on one more is worth a multiplier less for each unit at a time."""
-
 SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
+
+FEW_PRODUCTS_FROM = 32
+"""Cycles for which a step takes an array from which on one more, or two, are worth a multiplier
+less for each unit at a time.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ class Design:
         self.options = options
         self._strategy = options.strategy_of(network, precision)
         self.reuse = options.reuse_of(network)
+        self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(network, precision, few_products=few_products)
@@ -104,6 +108,7 @@ class Design:
             balanced=self.options.reuse_factor != (1, 1),
             reuse=self.reuse,
             weight_storage=self.options.weight_storage,
+            multipliers=self._multipliers,
         )
 
     @property
@@ -269,7 +274,9 @@ class Design:
         )
 
     def with_reuse(self, factor: int) -> "Design":
-        """Return the same network with another reuse factor."""
+        """Return the same network with another reuse factor, or this design where it has that."""
+        if factor == self.options.reuse_factor:
+            return self
         return Design(self.network, self.precision, replace(self.options, reuse_factor=factor))
 
     def explore(self, points: int = 12) -> "Iterator[Design]":
@@ -333,10 +340,11 @@ def generate(
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
-        (kernel, recurrent kernel), up to a multiplier a gate. In mode "static", with one result a
-        sequence, dense layers after the last recurrent one run on its multipliers. With 1 only
-        what waits for no state may work in several cycles, at no cost of throughput; with (1, 1)
-        nothing is shared. "auto" finds one
+        (kernel, recurrent kernel), up to a multiplier a gate; with one number beyond that all
+        products of the network share so few multipliers, in the end a single one. In mode
+        "static", with one result a sequence, dense layers after the last recurrent one run on its
+        multipliers. With 1 only what waits for no state may work in several cycles, at no cost of
+        throughput; with (1, 1) nothing is shared. "auto" finds one
     max_dsp, max_latency : for "auto": the fastest with at most so many DSP blocks, or the one with
         fewest multipliers and a latency of at most so many cycles
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers

@@ -274,9 +274,14 @@ class Network:
         return self.layers[-1].units
 
     @property
+    def recurrent(self) -> "tuple[LSTM | GRU, ...]":
+        """The recurrent layers."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Recurrent))
+
+    @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
-        return all(layer.return_sequences for layer in self.layers if isinstance(layer, Recurrent))
+        return all(layer.return_sequences for layer in self.recurrent)
 
     @property
     def parameters(self) -> int:

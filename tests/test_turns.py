@@ -1,5 +1,6 @@
 """Reuse factors: a step in turns gives the same bits in fewer units and more cycles."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -64,6 +65,32 @@ def test_factors_of_kernel_and_recurrent_kernel(
     check(designed(net_of(cell), mode, reuse_factor=factors))
 
 
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+@pytest.mark.parametrize("multipliers", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_fewer_multipliers_than_gates(
+    cell: str, mode: str, multipliers: int, sequences: bool
+) -> None:
+    """So few multipliers for everything: gates, element-wise products and dense layers."""
+    products = (4 if cell == "lstm" else 3) * UNITS * (UNITS + 3)
+    design = designed(
+        net_of(cell, sequences), mode, strategy="dsp", reuse_factor=-(-products // multipliers)
+    )
+    check(design)
+    assert design.schedule.multipliers == multipliers
+    assert len(re.findall(r" \$signed\(.*\) \* | \* ", design.verilog)) == multipliers
+    assert f"| multipliers | {multipliers} |" in design.report()
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+def test_one_multiplier_in_every_simulator(mode: str, simulator: SimulatorName) -> None:
+    net = stacked("lstm", "gru_after", sequences=True)
+    products = 4 * 2 * 4 + 3 * 2 * 4
+    check(designed(net, mode, reuse_factor=products), simulator)
+
+
 @pytest.mark.parametrize("factor", [2, 5, 36])
 @pytest.mark.parametrize("cell", CELLS)
 def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
@@ -95,12 +122,14 @@ def test_random_networks_in_turns(seed: int) -> None:
     )
     form = str(rng.choice(["fixed<6,3>", "ap_fixed<9,4>", "fixed<12,4>"]))
     pair = (int(rng.integers(1, units * features + 1)), int(rng.integers(1, units**2 + 1)))
+    if few := rng.integers(5) == 0:  # fewer multipliers than gates
+        pair = (0, int(rng.integers(1, 3 * units * (units + features) + 1)))
     check(
         designed(
             net,
             str(rng.choice(["static", "interleaved"])),
             form,
-            reuse_factor=pair if rng.integers(2) else pair[1],
+            reuse_factor=pair if rng.integers(2) and not few else pair[1],
             clock_mhz=float(rng.choice([50, 120, 200, 280])),
         )
     )
@@ -130,8 +159,8 @@ def test_interleaved_sequences_take_the_units_in_every_cycle(cell: str) -> None:
 
 
 def test_what_is_not_supported_says_so() -> None:
-    with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most 25"):
-        designed(net_of("lstm"), "static", reuse_factor=26)
+    with pytest.raises(UnsupportedError, match=r"161 is too much: a step has 160 products"):
+        designed(net_of("lstm"), "static", reuse_factor=161)
     with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most \(15, 25\)"):
         designed(net_of("lstm"), "static", reuse_factor=(16, 1))
     with pytest.raises(UnsupportedError, match="exclude each other"):
