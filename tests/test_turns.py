@@ -130,7 +130,8 @@ def test_random_networks_in_turns(seed: int) -> None:
             str(rng.choice(["static", "interleaved"])),
             form,
             reuse_factor=pair if rng.integers(2) and not few else pair[1],
-            clock_mhz=float(rng.choice([50, 120, 200, 280])),
+            # No product is in time at 280 MHz if something is chosen before it.
+            clock_mhz=float(rng.choice([50, 120, 200, 200 if few else 280])),
         )
     )
 

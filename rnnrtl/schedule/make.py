@@ -16,7 +16,7 @@ from rnnrtl.schedule.schedule import Schedule, StateSchedule
 from rnnrtl.schedule.sharing import edges_of, turns_of
 
 _SPARES = (1, 0)  # adders in series that may buy fewer adders, where a loop has time for them
-_SHARING = 64  # products on one multiplier, for the time that the choice between them takes
+_SHARING = 4  # products that a multiplier is first planned for: choosing among more takes longer
 _FAR = 1000  # more cycles than what is between two loops takes
 
 
