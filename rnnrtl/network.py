@@ -16,7 +16,15 @@ from rnnrtl.errors import ModelError, UnsupportedError
 
 FloatArray = NDArray[np.float64]
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS = (
+    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
+    "softsign", "elu", "softplus",
+)  # fmt: skip
+"""Activation functions; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
+"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
+
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
+"""Those of them that lie within 0..1, as a gate must."""
 
 
 def _checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:
@@ -107,8 +115,8 @@ class Recurrent:
         }
         object.__setattr__(self, "gates", MappingProxyType(gates))
         for given, allowed in (
-            (self.activation, ("tanh",)),
-            (self.recurrent_activation, ("sigmoid",)),
+            (self.activation, ACTIVATIONS),
+            (self.recurrent_activation, GATE_ACTIVATIONS),
         ):
             if given not in allowed:
                 raise UnsupportedError(

@@ -32,6 +32,9 @@ class Vector(Protocol):
     def relu(self) -> Self:
         """Return max(x, 0)."""
 
+    def limited(self, lowest: int, highest: int) -> Self:
+        """Return the number of lowest..highest nearest to x."""
+
     def named(self, name: str) -> Self:
         """Return the same vector under a name."""
 

@@ -16,7 +16,10 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.state_dict import read_group, with_sequences
 from rnnrtl.network import Dense, FloatArray, Layer, Network
 
-_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_ACTIVATIONS = {
+    "ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Hardsigmoid": "hard_sigmoid",
+    "Hardtanh": "hard_tanh", "Softsign": "softsign", "ELU": "elu", "Softplus": "softplus",
+}  # fmt: skip
 _TRANSPARENT = ("Identity", "Dropout")  # in evaluation
 
 # The trial: enough sequences, from small to saturating, to tell any two activations apart.

@@ -89,6 +89,16 @@ class Node:
         low = tuple(max(x, 0) for x in self.lowest)
         return Relu((self,), self.fraction_bits, low, high)
 
+    def limited(self, lowest: int, highest: int) -> "Node":
+        """Return the number of lowest..highest (values, not codes) nearest to x."""
+        x = _refined(self, max(self.fraction_bits, 0))  # the ends must be codes
+        low, high = lowest << x.fraction_bits, highest << x.fraction_bits
+        if min(x.lowest) >= low and max(x.highest) <= high:
+            return x
+        return mapped(
+            Limited, x, x.fraction_bits, lambda v: min(max(v, low), high), least=low, most=high
+        )
+
     def within(self, lowest: Sequence[int], highest: Sequence[int]) -> "Node":
         """State a range that is proved by more than its operands' ranges; nothing is computed."""
         low = tuple(map(max, self.lowest, lowest))
@@ -191,6 +201,17 @@ class Relu(Node):
 
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.maximum_zero(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Limited(Node):
+    """The code of least..most nearest to x."""
+
+    least: int = 0
+    most: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.clamp(x, self.least, self.most)
 
 
 @dataclass(frozen=True, eq=False)

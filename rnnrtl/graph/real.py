@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from rnnrtl import cells
 from rnnrtl.errors import InputError
+from rnnrtl.fixedpoint.format import Format
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import Dense, FloatArray, Network
 
@@ -35,6 +36,9 @@ class Real:
 
     def relu(self) -> "Real":
         return Real(np.maximum(self.values, 0))
+
+    def limited(self, lowest: int, highest: int) -> "Real":
+        return Real(np.clip(self.values, lowest, highest))
 
     def named(self, name: str) -> "Real":
         return self
@@ -78,8 +82,8 @@ def predict(network: Network, x: object) -> FloatArray:
     value = checked_input(network, x)
     numbers = RealNumbers()
 
-    def form(tensor: str) -> Any:
-        return None
+    def form(tensor: str) -> Format:
+        return Format(1, 1)  # whatever it is, it is ignored
 
     for layer in network.layers:
         if isinstance(layer, Dense):

@@ -143,11 +143,16 @@ class InTurns:
         forms = owner.linear(node)
         leaves = dict.fromkeys(owner.sums.leaves(node))
         added = []
+        seen = set()  # two vectors may be one in some lanes, as x and relu(x): their weights add up
         for leaf in leaves:
-            if not isinstance(leaf, MatVec | Constant):
-                op = self._in_units(leaf, layer)[unit]
-                weight = forms[unit].terms[op if leaf in self else owner.materialise(leaf)[unit]]
-                added.append(Term(op, abs(weight).bit_length() - 1, weight < 0))
+            if isinstance(leaf, MatVec | Constant):
+                continue
+            op = self._in_units(leaf, layer)[unit]
+            term = op if leaf in self else owner.materialise(leaf)[unit]
+            weight = 0 if term in seen else forms[unit].terms.get(term, 0)
+            seen.add(term)
+            bits = [n for n in range(weight.bit_length()) if abs(weight) >> n & 1]
+            added += [Term(op, bit, weight < 0) for bit in bits]
         if not any(isinstance(leaf, MatVec) for leaf in leaves):
             constants = [0] * (lies.phase(node.size - 1) + 1)
             for n in range(unit, node.size, lies.units):
