@@ -115,14 +115,14 @@ def test_every_code_of_any_table(
     fast: bool,
 ) -> None:
     target = Format(width, int_bits, rounding, overflow)
-    if width == int_bits == 1 and function == "sigmoid":  # only 0 and -1
-        with pytest.raises(PrecisionError, match="it ends at 0, but sigmoid goes up to 1"):
+    if width == int_bits == 1 and FUNCTIONS[function].total:  # only 0 and -1
+        with pytest.raises(PrecisionError, match=f"it ends at 0, but {function} goes up to 1"):
             build_table(function, source, target, fast=fast)
         return
     check(build_table(function, source, target, fast=fast))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("width", range(1, 17))
 def test_fast_tables_of_formats_up_to_16_bits_hold_the_full_range(
     function: str, width: int
