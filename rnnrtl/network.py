@@ -20,8 +20,11 @@ ACTIVATIONS = (
     "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
     "softsign", "elu", "softplus",
 )  # fmt: skip
-"""Activation functions; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
+"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
 "hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
+
+HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+"""Those of a dense layer."""
 
 GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 """Those of them that lie within 0..1, as a gate must."""
@@ -178,7 +181,7 @@ class Dense:
     name : layer name, unique in its network
     kernel : (units, features)
     bias : (units,)
-    activation : one of `ACTIVATIONS`
+    activation : one of `HEAD_ACTIVATIONS`
     """
 
     name: str
@@ -196,10 +199,10 @@ class Dense:
         object.__setattr__(
             self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
         )
-        if self.activation not in ACTIVATIONS:
+        if self.activation not in HEAD_ACTIVATIONS:
             raise UnsupportedError(
                 f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
-                f"only {', '.join(ACTIVATIONS)}"
+                f"only {', '.join(HEAD_ACTIVATIONS)}"
             )
 
     @property

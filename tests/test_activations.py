@@ -83,6 +83,39 @@ def test_every_simulator(activation: str, simulator: SimulatorName) -> None:
     check(designed(of("lstm", activation, "hard_sigmoid", activation), "static"), simulator)
 
 
+@pytest.mark.parametrize("text", ["fixed<10,4>", "ap_fixed<12,4>", "fixed<8,3,RND_CONV,SAT_SYM>"])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 5, 11])
+def test_softmax_within_one_lsb(lanes: int, text: str) -> None:
+    form = Format.parse(text)
+    head = Dense("head", np.eye(lanes), np.zeros(lanes), "softmax")
+    net = Network((head,), 1)
+    design = designed(net, "static", {"*": form, "head.kernel": "fixed<2,2>"})
+    rng = np.random.default_rng(lanes)
+    spread = rng.uniform(-1, 1, (3000, 1, lanes)) * rng.choice([0.1, 1, 4, 8], (3000, 1, 1))
+    x = np.clip(np.round(spread / form.lsb), form.min_code, form.max_code) * form.lsb
+    expected = float_reference.FUNCTIONS["softmax"](x)
+    np.testing.assert_allclose(net.predict(x), expected, atol=1e-12)
+    assert np.abs(design.predict(x) - expected).max() <= form.lsb
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor"),
+    [("static", 1), ("static", 3), ("static", 30), ("interleaved", 1), ("interleaved", 5),
+     ("unrolled", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+def test_every_bit_of_softmax(mode: str, factor: int, sequences: bool) -> None:
+    layers = (recurrent("gru_after", 3, 3, sequences=sequences), dense(3, 4, "relu", name="a"))
+    net = network(*layers, dense(4, 3, "softmax"), steps=3)
+    check(designed(net, mode, reuse_factor=factor))
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_softmax_in_every_simulator(simulator: SimulatorName) -> None:
+    net = network(recurrent("lstm", 3, 3), dense(3, 3, "softmax"), steps=3)
+    check(designed(net, "static", "fixed<10,4>", reuse_factor=3), simulator)
+
+
 def test_gates_lie_within_0_and_1() -> None:
     with pytest.raises(UnsupportedError, match="activation 'tanh' is not supported"):
         of("lstm", "tanh", "tanh")

@@ -99,6 +99,10 @@ class Node:
             Limited, x, x.fraction_bits, lambda v: min(max(v, low), high), least=low, most=high
         )
 
+    def lane(self, number: int) -> "Node":
+        """Return the vector of one lane."""
+        return part(self, number, number + 1)
+
     def within(self, lowest: Sequence[int], highest: Sequence[int]) -> "Node":
         """State a range that is proved by more than its operands' ranges; nothing is computed."""
         low = tuple(map(max, self.lowest, lowest))
@@ -326,6 +330,14 @@ def joined(vectors: Sequence[Node]) -> Joined:
     lowest = tuple(v for x in vectors for v in x.lowest)
     highest = tuple(v for x in vectors for v in x.highest)
     return Joined(tuple(vectors), vectors[0].fraction_bits, lowest, highest)
+
+
+def maximum(a: Node, b: Node) -> Node:
+    """Return the larger of a and b, lane by lane."""
+    a, b = aligned(a, b)
+    return (b + (a - b).relu()).within(
+        tuple(map(max, a.lowest, b.lowest)), tuple(map(max, a.highest, b.highest))
+    )
 
 
 def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:

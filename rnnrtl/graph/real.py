@@ -1,5 +1,6 @@
 """The cells' equations on float64: what the network was trained to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,9 @@ class Real:
     def limited(self, lowest: int, highest: int) -> "Real":
         return Real(np.clip(self.values, lowest, highest))
 
+    def lane(self, number: int) -> "Real":
+        return Real(self.values[..., number : number + 1])
+
     def named(self, name: str) -> "Real":
         return self
 
@@ -52,6 +56,12 @@ class RealNumbers:
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
         return Real(np.asarray(x.values @ matrix.T))
+
+    def joined(self, vectors: Sequence[Real]) -> Real:
+        return Real(np.concatenate([vector.values for vector in vectors], axis=-1))
+
+    def maximum(self, a: Real, b: Real) -> Real:
+        return Real(np.maximum(a.values, b.values))
 
     def blend(self, z: Real, a: Real, b: Real) -> Real:
         return Real((1 - z.values) * a.values + z.values * b.values)

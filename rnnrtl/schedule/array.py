@@ -8,7 +8,7 @@ sequence's last step, the rows of the dense layers that follow.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnrtl.graph.nodes import LastStep, MatVec, Node
+from rnnrtl.graph.nodes import Joined, LastStep, MatVec, Node, Part
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
 from rnnrtl.schedule.linear import Linear, Sums
@@ -196,10 +196,14 @@ def candidates(graph: Graph, sums: Sums) -> list[Node]:
     for node in graph.nodes():
         if isinstance(node, LastStep) or any(arg in last for arg in node.args):
             last.add(node)
+    across = {graph.layer_of[node] for node in graph.nodes() if isinstance(node, Part | Joined)}
     found = [
         node
         for node in sums.whole
-        if node in last and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+        if node in last
+        and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+        # Rows in turn give lanes in turn: nothing may take several of them at once.
+        and graph.layer_of[node] not in across
     ]
     vectors = [sums.multiplied(node) for node in found]
     alone = all(len(v) == 1 and not sums.is_absorbed(next(iter(v))) for v in vectors)
