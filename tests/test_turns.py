@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rnnrtl.design import SimulatorName
+from rnnrtl.design import SimulatorName, generate
 from rnnrtl.errors import UnsupportedError
+from rnnrtl.hardware import constants
 from rnnrtl.network import Network
-from tests.networks import CELLS, dense, network, recurrent
+from tests.networks import CELLS, dense, inputs, network, recurrent
 from tests.test_modes import check, designed, stacked
 from tests.test_sharing import wide
 
@@ -230,3 +231,18 @@ def test_weights_in_logic_and_in_block_ram(mode: str, storage: str) -> None:
         assert {op.block for op in design.schedule.ops if op.values} == {storage == "block"}
     with pytest.raises(UnsupportedError, match="unknown weight_storage 'rom'"):
         designed(net_of("lstm"), mode, reuse_factor=2, weight_storage="rom")
+
+
+def test_words_of_weights_are_no_wider_than_vectors_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = network(recurrent("gru_after"), dense(3, 2), steps=3)
+    design = generate(net, "fixed<8,3>", reuse_factor=3)
+    together = set(re.findall(r"reg \[(\d+):0\] (\w*constants\w*)", design.verilog))
+    monkeypatch.setattr(constants, "WIDEST", 20)
+    design = generate(net, "fixed<8,3>", reuse_factor=3)
+    apart = set(re.findall(r"reg \[(\d+):0\] (\w*constants\w*)", design.verilog))
+    assert max(int(high) for high, _ in together) >= 20 > max(int(high) for high, _ in apart)
+    assert len(apart) > len(together)
+    for simulator in ("amaranth", "icarus"):
+        assert design.simulate(inputs(net), simulator).bit_exact  # type: ignore[arg-type]
