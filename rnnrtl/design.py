@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.auto import chosen_reuse
+from rnnrtl.collecting import collecting_seldom
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -97,19 +98,20 @@ class Design:
         graph = self.graph
         if self.options.mode == "unrolled":
             graph = trace_unrolled(self.network, self.precision, self._steps_per_beat)
-        return make_schedule(
-            graph,
-            clock_mhz=self.options.clock_mhz,
-            target=self.options.target,
-            mode=self.options.mode,
-            steps=self.network.steps,
-            steps_per_beat=self._steps_per_beat,
-            strategy=self._strategy,
-            balanced=self.options.reuse_factor != (1, 1),
-            reuse=self.reuse,
-            weight_storage=self.options.weight_storage,
-            multipliers=self._multipliers,
-        )
+        with collecting_seldom():
+            return make_schedule(
+                graph,
+                clock_mhz=self.options.clock_mhz,
+                target=self.options.target,
+                mode=self.options.mode,
+                steps=self.network.steps,
+                steps_per_beat=self._steps_per_beat,
+                strategy=self._strategy,
+                balanced=self.options.reuse_factor != (1, 1),
+                reuse=self.reuse,
+                weight_storage=self.options.weight_storage,
+                multipliers=self._multipliers,
+            )
 
     @property
     def input_stream(self) -> StreamFormat:

@@ -245,4 +245,4 @@ def test_words_of_weights_are_no_wider_than_vectors_may_be(
     assert max(int(high) for high, _ in together) >= 20 > max(int(high) for high, _ in apart)
     assert len(apart) > len(together)
     for simulator in ("amaranth", "icarus"):
-        assert design.simulate(inputs(net), simulator).bit_exact  # type: ignore[arg-type]
+        assert design.simulate(inputs(net), simulator).bit_exact
