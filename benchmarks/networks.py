@@ -5,8 +5,7 @@ Two small networks more are for placing and routing, which takes minutes there.
 
 The top taggers are trained (`rnnrtl.demo`). The weights of the others are seeded random numbers
 of the scale that training starts from: their figures of speed and size are like those of trained
-ones, and their outputs mean nothing. Their last layer is linear where the paper has a softmax,
-which rnnrtl does not make.
+ones, and their outputs mean nothing. Their last layer is linear where the paper has a softmax.
 """
 
 from collections.abc import Mapping

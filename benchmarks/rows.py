@@ -65,6 +65,9 @@ class Row:
         return asdict(self)
 
 
+ONE_MULTIPLIER: Mapping[str, int] = {"gru": 1560, "lstm": 2080}
+"""Reuse factors with which one multiplier computes everything of a top tagger."""
+
 REUSED: Mapping[str, tuple[int, ...]] = {"top": (10, 20, 400), "quickdraw": (14, 128)}
 """Networks whose layers are also made in turns -> reuse factors, of 16 bits and with "dsp"."""
 
@@ -92,5 +95,7 @@ def rows() -> Iterator[Row]:
     for network, factors in REUSED.items():
         for cell, factor, mode in product(CELLS, factors, ("static", "interleaved")):
             yield Row(network, cell, "fixed<16,6>", mode, "dsp", reuse_factor=factor)
+    for cell, factor in ONE_MULTIPLIER.items():
+        yield Row("top", cell, "fixed<16,6>", "static", "dsp", reuse_factor=factor)
     for network, cell, strategy, clock in product(ROUTED, CELLS, STRATEGIES, ROUTED_MHZ):
         yield Row(network, cell, ROUTED[network], "static", strategy, clock, "ecp5")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from rnnrtl.errors import UnsupportedError
-from rnnrtl.network import Network, Recurrent
-from rnnrtl.schedule.reuse import Reuse, reuse_of
+from rnnrtl.network import Network
+from rnnrtl.schedule.reuse import Reuse, products_of, reuse_of
 from rnnrtl.schedule.schedule import Schedule
 
 
@@ -61,13 +61,12 @@ def chosen_reuse(
 
 def _quickly_made(network: Network) -> bool:
     """Whether a schedule without turns takes seconds only."""
-    layers = [layer for layer in network.layers if isinstance(layer, Recurrent)]
-    return sum(layer.units * (layer.units + layer.features) for layer in layers) < 5000
+    return sum(layer.units * (layer.units + layer.features) for layer in network.recurrent) < 5000
 
 
 def reuse_factors(network: Network) -> list[int]:
     """Return the reuse factors that differ in what is built, those with most multipliers first."""
-    layers = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+    layers = network.recurrent
     if not layers:
         return [1]
     most = min(layer.units for layer in layers) ** 2
@@ -78,7 +77,10 @@ def reuse_factors(network: Network) -> list[int]:
     # More cycles with no fewer multipliers are no choice.
     sized = sorted((sum(way.cycles for way in ways_), factor) for ways_, factor in ways.items())
     kept = [b[1] for a, b in pairwise([(0, 0), *sized]) if b[0] > a[0] and b[1] > a[1]]
-    return [1, *kept]
+    # And then fewer multipliers than gates.
+    products = sum(products_of(layer) for layer in layers)
+    few = {-(-products // multipliers) for multipliers in range(1, -(-products // most) + 1)}
+    return [1, *kept, *sorted(factor for factor in few if factor > most)]
 
 
 def _first(factors: Sequence[int], fits: Callable[[int], bool]) -> list[int]:

@@ -14,6 +14,7 @@ import rnnrtl
 from rnnrtl.cli_options import DATA, read_metric, read_precision, read_x
 from rnnrtl.files import write_whole
 from rnnrtl.tuning.metrics import METRICS
+from rnnrtl.tuning.search import SPARE
 
 _ModelArgument = Annotated[
     Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
@@ -39,6 +40,7 @@ def precision(
         Optional[float],  # noqa: UP045
         typer.Option("--max-error", help="largest difference of an output from the float network"),
     ] = None,
+    spare: Annotated[str, typer.Option("--spare", help=", ".join(SPARE))] = "hardware",
     state: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--state", help="what was tried: OUTPUT.search.json, removed when done"),
@@ -59,7 +61,14 @@ def precision(
             bars.update(task, description=f"{found.trials} trials: {_bits(found.bits)}")
 
         found = rnnrtl.find_precision(
-            network, x, metric=figure, target=target, max_error=max_error, state=kept, progress=show
+            network,
+            x,
+            metric=figure,
+            target=target,
+            max_error=max_error,
+            spare=spare,
+            state=kept,
+            progress=show,
         )
     found.save(output)
     if state is None:

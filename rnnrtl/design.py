@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.auto import chosen_reuse
+from rnnrtl.collecting import collecting_seldom
 from rnnrtl.errors import InputError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -24,7 +25,8 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.network import Network
 from rnnrtl.options import Options
-from rnnrtl.schedule.schedule import Schedule, make_schedule
+from rnnrtl.schedule.make import make_schedule
+from rnnrtl.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
     from rnnrtl.tuning.trials import Metric
 
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
-FEW_PRODUCTS_FROM = 32
-"""Cycles of a step from which on one more is worth a multiplier less for each unit at a time."""
-
 SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
+
+FEW_PRODUCTS_FROM = 32
+"""Cycles for which a step takes an array from which on one more, or two, are worth a multiplier
+less for each unit at a time.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,7 @@ class Design:
         self.options = options
         self._strategy = options.strategy_of(network, precision)
         self.reuse = options.reuse_of(network)
+        self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(network, precision, few_products=few_products)
@@ -95,18 +100,20 @@ class Design:
         graph = self.graph
         if self.options.mode == "unrolled":
             graph = trace_unrolled(self.network, self.precision, self._steps_per_beat)
-        return make_schedule(
-            graph,
-            clock_mhz=self.options.clock_mhz,
-            target=self.options.target,
-            mode=self.options.mode,
-            steps=self.network.steps,
-            steps_per_beat=self._steps_per_beat,
-            strategy=self._strategy,
-            balanced=self.options.reuse_factor != (1, 1),
-            reuse=self.reuse,
-            weight_storage=self.options.weight_storage,
-        )
+        with collecting_seldom():
+            return make_schedule(
+                graph,
+                clock_mhz=self.options.clock_mhz,
+                target=self.options.target,
+                mode=self.options.mode,
+                steps=self.network.steps,
+                steps_per_beat=self._steps_per_beat,
+                strategy=self._strategy,
+                balanced=self.options.reuse_factor != (1, 1),
+                reuse=self.reuse,
+                weight_storage=self.options.weight_storage,
+                multipliers=self._multipliers,
+            )
 
     @property
     def input_stream(self) -> StreamFormat:
@@ -271,7 +278,9 @@ class Design:
         )
 
     def with_reuse(self, factor: int) -> "Design":
-        """Return the same network with another reuse factor."""
+        """Return the same network with another reuse factor, or this design where it has that."""
+        if factor == self.options.reuse_factor:
+            return self
         return Design(self.network, self.precision, replace(self.options, reuse_factor=factor))
 
     def explore(self, points: int = 12) -> "Iterator[Design]":
@@ -356,10 +365,11 @@ def generate(
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
-        (kernel, recurrent kernel), up to a multiplier a gate. In mode "static", with one result a
-        sequence, dense layers after the last recurrent one run on its multipliers. With 1 only
-        what waits for no state may work in several cycles, at no cost of throughput; with (1, 1)
-        nothing is shared. "auto" finds one
+        (kernel, recurrent kernel), up to a multiplier a gate; with one number beyond that all
+        products of the network share so few multipliers, in the end a single one. In mode
+        "static", with one result a sequence, dense layers after the last recurrent one run on its
+        multipliers. With 1 only what waits for no state may work in several cycles, at no cost of
+        throughput; with (1, 1) nothing is shared. "auto" finds one
     max_dsp, max_latency : for "auto": the fastest with at most so many DSP blocks, or the one with
         fewest multipliers and a latency of at most so many cycles
     clock_mhz, target : the clock and the FPGA family (xcup, xcu, xc7, ecp5, ice40) that registers

@@ -16,7 +16,18 @@ from rnnrtl.errors import ModelError, UnsupportedError
 
 FloatArray = NDArray[np.float64]
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS = (
+    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
+    "softsign", "elu", "softplus",
+)  # fmt: skip
+"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
+"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
+
+HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+"""Those of a dense layer."""
+
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
+"""Those of them that lie within 0..1, as a gate must."""
 
 
 def _checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:
@@ -111,8 +122,8 @@ class Recurrent:
         }
         object.__setattr__(self, "gates", MappingProxyType(gates))
         for given, allowed in (
-            (self.activation, ("tanh",)),
-            (self.recurrent_activation, ("sigmoid",)),
+            (self.activation, ACTIVATIONS),
+            (self.recurrent_activation, GATE_ACTIVATIONS),
         ):
             if given not in allowed:
                 raise UnsupportedError(
@@ -179,7 +190,7 @@ class Dense:
     name : layer name, unique in its network
     kernel : (units, features)
     bias : (units,)
-    activation : one of `ACTIVATIONS`
+    activation : one of `HEAD_ACTIVATIONS`
     """
 
     name: str
@@ -197,10 +208,10 @@ class Dense:
         object.__setattr__(
             self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
         )
-        if self.activation not in ACTIVATIONS:
+        if self.activation not in HEAD_ACTIVATIONS:
             raise UnsupportedError(
                 f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
-                f"only {', '.join(ACTIVATIONS)}"
+                f"only {', '.join(HEAD_ACTIVATIONS)}"
             )
 
     @property
@@ -283,9 +294,14 @@ class Network:
         return self.layers[-1].units
 
     @property
+    def recurrent(self) -> "tuple[LSTM | GRU, ...]":
+        """The recurrent layers."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Recurrent))
+
+    @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
-        return all(layer.return_sequences for layer in self.layers if isinstance(layer, Recurrent))
+        return all(layer.return_sequences for layer in self.recurrent)
 
     @property
     def parameters(self) -> int:

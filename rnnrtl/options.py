@@ -1,7 +1,7 @@
 """What `generate` can be asked for, checked before any work is done."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rnnrtl.auto import reuse_factors
@@ -10,7 +10,7 @@ from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
 from rnnrtl.network import Network, Recurrent
 from rnnrtl.schedule.delays import delays_of
-from rnnrtl.schedule.reuse import Reuse, reuse_of
+from rnnrtl.schedule.reuse import Reuse, reuse_of, shared_multipliers
 
 MODES = {
     "static": "one cell, steps in sequence",
@@ -59,17 +59,12 @@ class Options:
     name: str = "network"
 
     def __post_init__(self) -> None:
-        if self.mode not in tuple(MODES):  # a dict would want to hash it
-            raise UnsupportedError(f"unknown mode {self.mode!r}, known: {', '.join(MODES)}")
-        factor = self.reuse_factor
-        parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
-        if self.weight_storage not in WEIGHT_STORAGES:
-            raise UnsupportedError(
-                f"unknown weight_storage {self.weight_storage!r}, known: "
-                f"{', '.join(WEIGHT_STORAGES)}"
-            )
+        _check_known("mode", self.mode, MODES)
+        _check_known("weight_storage", self.weight_storage, WEIGHT_STORAGES)
         if not isinstance(self.dsp_packing, bool):
             raise UnsupportedError(f"dsp_packing must be True or False, not {self.dsp_packing!r}")
+        factor = self.reuse_factor
+        parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
         if not all(type(part) is int and part >= 1 for part in parts):
             raise UnsupportedError(
                 f"reuse_factor must be a whole number from 1 up, or two of them (kernel, recurrent "
@@ -77,10 +72,7 @@ class Options:
             )
         asked = self.strategy.values() if isinstance(self.strategy, Mapping) else [self.strategy]
         for strategy in asked:
-            if strategy not in STRATEGIES:
-                raise UnsupportedError(
-                    f"unknown strategy {strategy!r}, known: {', '.join(STRATEGIES)}"
-                )
+            _check_known("strategy", strategy, STRATEGIES)
         try:
             clock = math.nan if isinstance(self.clock_mhz, bool) else float(self.clock_mhz)
         except (TypeError, ValueError):
@@ -127,28 +119,32 @@ class Options:
                 f"reuse_factor {self.reuse_factor} and mode 'unrolled' exclude each other: a beat "
                 "at every edge leaves no cycle for a second product"
             )
-        if not any(isinstance(layer, Recurrent) for layer in network.layers):
+        if not network.recurrent:
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor} is for recurrent layers, and the network has "
                 "none: dense layers by themselves take 1 only"
             )
         reuse = {}
-        for layer in network.layers:
-            if isinstance(layer, Recurrent):
-                if self._strategy_asked(layer.name) == "shift_add":
-                    raise UnsupportedError(
-                        f"reuse_factor {self.reuse_factor} and strategy 'shift_add' of "
-                        f"{layer.name} exclude each other: there is no multiplier to share; give "
-                        "strategy 'dsp' or 'auto'"
-                    )
-                reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
+        for layer in network.recurrent:
+            if self._strategy_asked(layer.name) == "shift_add":
+                raise UnsupportedError(
+                    f"reuse_factor {self.reuse_factor} and strategy 'shift_add' of {layer.name} "
+                    "exclude each other: there is no multiplier to share; give strategy 'dsp' or "
+                    "'auto'"
+                )
+            reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
         return reuse
+
+    def multipliers_of(self, network: Network) -> int | None:
+        """Return how many multipliers all products share; None where none are shared so."""
+        if not self.reuse_of(network) or not isinstance(self.reuse_factor, int):
+            return None
+        return shared_multipliers(network.recurrent, self.reuse_factor)
 
     def reuse_factors(self, network: Network) -> list[int]:
         """Return the reuse factors that differ in what is built, as `rnnrtl.auto` has them."""
-        recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
-        in_logic = any(self._strategy_asked(layer.name) == "shift_add" for layer in recurrent)
-        return [1] if self.mode == "unrolled" or in_logic else reuse_factors(network)
+        asked = {self._strategy_asked(layer.name) for layer in network.recurrent}
+        return [1] if self.mode == "unrolled" or "shift_add" in asked else reuse_factors(network)
 
     def _strategy_asked(self, layer: str) -> str:
         if isinstance(self.strategy, Mapping):
@@ -173,3 +169,10 @@ class Options:
                 f"steps_per_beat {asked!r} is not supported in mode {self.mode!r}, only 1"
             )
         return asked
+
+
+def _check_known(name: str, asked: object, known: Iterable[str]) -> None:
+    """Raise UnsupportedError for what is none of some words, which may be anything."""
+    words = tuple(known)  # a mapping would want to hash it
+    if asked not in words:
+        raise UnsupportedError(f"unknown {name} {asked!r}, known: {', '.join(words)}")

@@ -10,7 +10,6 @@ from rnnrtl.graph.lookup import LookedUp, Mirror
 from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import max_error_lsb
-from rnnrtl.network import Recurrent
 from rnnrtl.tuning.survey import average_bits
 
 if TYPE_CHECKING:
@@ -123,6 +122,8 @@ def _schedule(design: "Design") -> str:
         ("cycles from the last step to the result", schedule.tail_cycles),
         ("multipliers", schedule.multipliers),
     ]
+    if schedule.turns:
+        rows.append(("clock edges in each cycle of the schedule", schedule.edges_per_cycle))
     try:
         rows += [
             ("time steps", schedule.steps),
@@ -148,9 +149,7 @@ def _schedule(design: "Design") -> str:
 def _arrays(design: "Design") -> list[str]:
     """Return what sharing multipliers costs: those that idle because something does not divide."""
     rows: list[tuple[object, ...]] = []
-    for layer in design.network.layers:
-        if not isinstance(layer, Recurrent) or layer.name not in design.reuse:
-            continue
+    for layer in design.network.recurrent if design.reuse else ():
         reuse = design.reuse[layer.name]
         at_once = len(layer.gate_names) * -(-layer.units // reuse.turns)
         for matrix, columns, parts in (

@@ -8,7 +8,7 @@ Sources: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 200
 Cho et al. 2014, arXiv:1406.1078 (GRU, reset before); cuDNN, Keras and PyTorch (GRU, reset after).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,36 @@ def sigmoid(x: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
+FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0.0),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "hard_sigmoid": lambda x: np.minimum(np.maximum(x + 3.0, 0.0), 6.0) / 6.0,
+    "hard_sigmoid_keras2": lambda x: np.minimum(np.maximum(x / 5.0 + 0.5, 0.0), 1.0),
+    "hard_tanh": lambda x: np.minimum(np.maximum(x, -1.0), 1.0),
+    "softsign": lambda x: x / (1.0 + np.abs(x)),
+    "elu": lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0.0)) - 1.0),
+    "softplus": lambda x: np.logaddexp(0.0, x),
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True),
+}
+
+
 def lstm(
-    x: Array, kernel: Gates, recurrent: Gates, bias: Gates, recurrent_bias: Gates | None = None
+    x: Array,
+    kernel: Gates,
+    recurrent: Gates,
+    bias: Gates,
+    recurrent_bias: Gates | None = None,
+    *,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
 ) -> Array:
     """Return h of each step for gates i, f, g, o.
 
     i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c').
     """
+    gate_of, candidate_of = FUNCTIONS[recurrent_activation], FUNCTIONS[activation]
     batch, steps, _ = x.shape
     units = kernel["i"].shape[0]
     h = np.zeros((batch, units))
@@ -40,12 +63,12 @@ def lstm(
             total[gate] = x[:, step] @ kernel[gate].T + h @ recurrent[gate].T + bias[gate]
             if recurrent_bias is not None:
                 total[gate] = total[gate] + recurrent_bias[gate]
-        input_gate = sigmoid(total["i"])
-        forget_gate = sigmoid(total["f"])
-        candidate = np.tanh(total["g"])
-        output_gate = sigmoid(total["o"])
+        input_gate = gate_of(total["i"])
+        forget_gate = gate_of(total["f"])
+        candidate = candidate_of(total["g"])
+        output_gate = gate_of(total["o"])
         c = forget_gate * c + input_gate * candidate
-        h = output_gate * np.tanh(c)
+        h = output_gate * candidate_of(c)
         outputs[:, step] = h
     return outputs
 
@@ -58,12 +81,15 @@ def gru(
     recurrent_bias: Gates | None = None,
     *,
     reset_after: bool,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
 ) -> Array:
     """Return h of each step for gates z, r, n.
 
     z, r = sigmoid(W x + b + U h + d); n = tanh(W x + b + r (U h + d)) with reset_after, else
     tanh(W x + b + U (r h) + d); h' = z h + (1 - z) n.
     """
+    gate_of, candidate_of = FUNCTIONS[recurrent_activation], FUNCTIONS[activation]
     batch, steps, _ = x.shape
     units = kernel["z"].shape[0]
     inner = recurrent_bias or {gate: np.zeros(units) for gate in ("z", "r", "n")}
@@ -71,13 +97,13 @@ def gru(
     outputs = np.empty((batch, steps, units))
     for step in range(steps):
         now = x[:, step]
-        update = sigmoid(now @ kernel["z"].T + bias["z"] + h @ recurrent["z"].T + inner["z"])
-        reset = sigmoid(now @ kernel["r"].T + bias["r"] + h @ recurrent["r"].T + inner["r"])
+        update = gate_of(now @ kernel["z"].T + bias["z"] + h @ recurrent["z"].T + inner["z"])
+        reset = gate_of(now @ kernel["r"].T + bias["r"] + h @ recurrent["r"].T + inner["r"])
         if reset_after:
             memory = reset * (h @ recurrent["n"].T + inner["n"])
         else:
             memory = (reset * h) @ recurrent["n"].T + inner["n"]
-        candidate = np.tanh(now @ kernel["n"].T + bias["n"] + memory)
+        candidate = candidate_of(now @ kernel["n"].T + bias["n"] + memory)
         h = update * h + (1.0 - update) * candidate
         outputs[:, step] = h
     return outputs
@@ -85,13 +111,4 @@ def gru(
 
 def dense(x: Array, kernel: Array, bias: Array, activation: str = "linear") -> Array:
     """Return activation(W x + b) over the last axis; kernel is (units, features)."""
-    y = x @ kernel.T + bias
-    if activation == "linear":
-        return y
-    if activation == "relu":
-        return np.maximum(y, 0.0)
-    if activation == "sigmoid":
-        return sigmoid(y)
-    if activation == "tanh":
-        return np.tanh(y)
-    raise ValueError(f"no such activation: {activation!r}")
+    return FUNCTIONS[activation](x @ kernel.T + bias)

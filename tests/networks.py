@@ -1,6 +1,7 @@
 """Small random networks, and the same weights run by the independent float64 reference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -73,9 +74,15 @@ def reference(net: Network, x: Array) -> Array:
             for part in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
         ]
         if isinstance(layer, LSTM):
-            y = float_reference.lstm(y, *parts)
+            run: Callable[..., Array] = float_reference.lstm
         else:
-            y = float_reference.gru(y, *parts, reset_after=layer.reset_after)
+            run = partial(float_reference.gru, reset_after=layer.reset_after)
+        y = run(
+            y,
+            *parts,
+            activation=layer.activation,
+            recurrent_activation=layer.recurrent_activation,
+        )
         if not layer.return_sequences:
             y = y[:, -1]
     return y

@@ -75,7 +75,7 @@ BAD: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     ),
     "unknown activation": ({"a": dense(activation="gelu")}, UnsupportedError, "Dense 'a'.*'gelu'"),
     "unknown cell activation": (
-        {"a": keras("gru", activation="relu")}, UnsupportedError, "GRU 'a'.*'relu'",
+        {"a": keras("gru", activation="gelu")}, UnsupportedError, "GRU 'a'.*'gelu'",
     ),
     "activation no string": ({"a": dense(activation=3)}, ModelError, "'a/activation' must be one"),
     "layers that do not fit": (

@@ -59,16 +59,19 @@ def check(design: Design, simulator: SimulatorName = "amaranth") -> None:
     assert result.bit_exact
     assert result.latency_cycles == schedule.latency_cycles
     assert result.initiation_interval == schedule.initiation_interval
+    edges = schedule.edges_per_cycle
+    assert schedule.cycles_per_step == schedule.step_cycles * edges
     match design.options.mode:
         case "static":
             assert schedule.slots == 1
             # Dense layers may take the array of a recurrent layer after a sequence's last step.
-            extra = schedule.last_interval - schedule.cycles_per_step
+            assert schedule.step_cycles == schedule.beat_interval
+            extra = (schedule.last_interval - schedule.step_cycles) * edges
             assert extra == 0 or (extra > 0 and schedule.fed)
             assert schedule.initiation_interval == steps * schedule.cycles_per_step + extra
         case "interleaved":
-            assert schedule.slots * schedule.beat_interval == schedule.cycles_per_step > 1
-            assert schedule.initiation_interval == steps * schedule.beat_interval
+            assert schedule.slots * schedule.beat_interval == schedule.step_cycles > 1
+            assert schedule.initiation_interval == steps * schedule.beat_interval * edges
             assert schedule.beat_interval == 1 or design.options.reuse_factor != 1
         case "unrolled":
             assert schedule.slots == schedule.initiation_interval == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.schedule import packing
 from tests.networks import CELLS
@@ -37,8 +38,8 @@ def test_packed_networks(cell: str, mode: str, factor: int) -> None:
     packed = designed(net_of(cell), mode, "fixed<8,3>", reuse_factor=factor, dsp_packing=True)
     check(packed)
 
-    def shared(design: object) -> int:
-        ops = design.schedule.ops  # type: ignore[attr-defined]
+    def shared(design: Design) -> int:
+        ops = design.schedule.ops
         return sum(op.kind == "product" and "_from_" in op.name for op in ops)
 
     rows = max(shared(plain), 1)
@@ -46,9 +47,9 @@ def test_packed_networks(cell: str, mode: str, factor: int) -> None:
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
-def test_packed_in_verilog(simulator: str) -> None:
+def test_packed_in_verilog(simulator: SimulatorName) -> None:
     design = designed(net_of("gru_after"), "static", "fixed<8,3>", reuse_factor=5, dsp_packing=True)
-    check(design, simulator)  # type: ignore[arg-type]
+    check(design, simulator)
 
 
 def test_what_does_not_fit_is_not_packed() -> None:

@@ -13,7 +13,7 @@ from rnnrtl.fixedpoint import TENSORS, Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.trace import trace
-from rnnrtl.network import Network
+from rnnrtl.network import HEAD_ACTIVATIONS, Network
 from tests.networks import CELLS, dense, inputs, network, recurrent
 
 GOOD = {
@@ -180,8 +180,10 @@ def test_rules_that_name_something() -> None:
     Precision.parse(dict.fromkeys(("*", *rules), A)).check(READ)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize(
+    ("cell", "activation"),
+    [*((cell, "linear") for cell in CELLS), *(("gru_after", a) for a in HEAD_ACTIVATIONS[1:])],
+)
 def test_a_format_decides_for_every_tensor_a_network_has_and_for_no_other(
     cell: str, activation: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 import rnnrtl
 from rnnrtl.design import generate
-from rnnrtl.errors import InputError, PrecisionError
+from rnnrtl.errors import InputError, PrecisionError, PrecisionWarning
 from rnnrtl.fixedpoint import Format, Precision
-from rnnrtl.graph.trace import trace
+from rnnrtl.graph.trace import Graph, trace
 from rnnrtl.network import Dense, Network
 from rnnrtl.tuning import find_precision
 from rnnrtl.tuning.cost import cost, product_cost
@@ -55,6 +56,20 @@ def test_the_largest_error_is_kept_with_fewer_bits_than_alike_formats_take(cell:
     weight, activation = rnnrtl.average_bits(net, found)
     assert weight + activation < 2 * (width - 2)
     assert steps[-1].bits == (weight, activation)
+
+
+def test_bits_or_hardware_are_spared() -> None:
+    """A kernel of many weights by few values of x: its bits are few, and its products all."""
+    hardware = find_precision(NET, X, max_error=0.05)
+    bits = find_precision(NET, X, max_error=0.05, spare="bits")
+    assert sum(rnnrtl.average_bits(NET, bits)) < sum(rnnrtl.average_bits(NET, hardware))
+    assert cost(quietly_traced(NET, bits)) > cost(quietly_traced(NET, hardware))
+
+
+def quietly_traced(net: Network, precision: Precision) -> Graph:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        return trace(net, precision)
 
 
 @pytest.mark.filterwarnings("ignore::rnnrtl.PrecisionWarning")
@@ -168,6 +183,11 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "zero": ({"max_error": 0}, PrecisionError, "max_error must be positive"),
     "negative margin": ({"max_error": 0.1, "margin": -1}, PrecisionError, "margin not negative"),
     "too high": ({"metric": AUC, "target": 2}, PrecisionError, "float network itself reaches 1, "),
+    "spare": (
+        {"max_error": 0.1, "spare": "time"},
+        PrecisionError,
+        "unknown spare 'time', known: h",
+    ),
     "too near": ({"max_error": 1e-12}, PrecisionError, "no formats keep what is asked for"),
     "no figure": ({"metric": lambda y: y, "target": 0}, InputError, "must give a finite number"),
     "a NaN": ({"metric": lambda y: math.nan, "target": 0}, InputError, "the metric gave nan"),

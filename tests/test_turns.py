@@ -1,15 +1,17 @@
 """Reuse factors: a step in turns gives the same bits in fewer units and more cycles."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from rnnrtl.design import SimulatorName
+from rnnrtl.design import SimulatorName, generate
 from rnnrtl.errors import UnsupportedError
+from rnnrtl.hardware import constants
 from rnnrtl.network import Network
-from tests.networks import CELLS, dense, network, recurrent
+from tests.networks import CELLS, dense, inputs, network, recurrent
 from tests.test_modes import check, designed, stacked
 from tests.test_sharing import wide
 
@@ -64,6 +66,32 @@ def test_factors_of_kernel_and_recurrent_kernel(
     check(designed(net_of(cell), mode, reuse_factor=factors))
 
 
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+@pytest.mark.parametrize("multipliers", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_fewer_multipliers_than_gates(
+    cell: str, mode: str, multipliers: int, sequences: bool
+) -> None:
+    """So few multipliers for everything: gates, element-wise products and dense layers."""
+    products = (4 if cell == "lstm" else 3) * UNITS * (UNITS + 3)
+    design = designed(
+        net_of(cell, sequences), mode, strategy="dsp", reuse_factor=-(-products // multipliers)
+    )
+    check(design)
+    assert design.schedule.multipliers == multipliers
+    assert len(re.findall(r" \$signed\(.*\) \* | \* ", design.verilog)) == multipliers
+    assert f"| multipliers | {multipliers} |" in design.report()
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("mode", ["static", "interleaved"])
+def test_one_multiplier_in_every_simulator(mode: str, simulator: SimulatorName) -> None:
+    net = stacked("lstm", "gru_after", sequences=True)
+    products = 4 * 2 * 4 + 3 * 2 * 4
+    check(designed(net, mode, reuse_factor=products), simulator)
+
+
 @pytest.mark.parametrize("factor", [2, 5, 36])
 @pytest.mark.parametrize("cell", CELLS)
 def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
@@ -95,13 +123,16 @@ def test_random_networks_in_turns(seed: int) -> None:
     )
     form = str(rng.choice(["fixed<6,3>", "ap_fixed<9,4>", "fixed<12,4>"]))
     pair = (int(rng.integers(1, units * features + 1)), int(rng.integers(1, units**2 + 1)))
+    if few := rng.integers(5) == 0:  # fewer multipliers than gates
+        pair = (0, int(rng.integers(1, 3 * units * (units + features) + 1)))
     check(
         designed(
             net,
             str(rng.choice(["static", "interleaved"])),
             form,
-            reuse_factor=pair if rng.integers(2) else pair[1],
-            clock_mhz=float(rng.choice([50, 120, 200, 280])),
+            reuse_factor=pair if rng.integers(2) and not few else pair[1],
+            # No product is in time at 280 MHz if something is chosen before it.
+            clock_mhz=float(rng.choice([50, 120, 200, 200 if few else 280])),
         )
     )
 
@@ -130,8 +161,8 @@ def test_interleaved_sequences_take_the_units_in_every_cycle(cell: str) -> None:
 
 
 def test_what_is_not_supported_says_so() -> None:
-    with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most 25"):
-        designed(net_of("lstm"), "static", reuse_factor=26)
+    with pytest.raises(UnsupportedError, match=r"161 is too much: a step has 160 products"):
+        designed(net_of("lstm"), "static", reuse_factor=161)
     with pytest.raises(UnsupportedError, match=r"too much for lstm: .* at most \(15, 25\)"):
         designed(net_of("lstm"), "static", reuse_factor=(16, 1))
     with pytest.raises(UnsupportedError, match="exclude each other"):
@@ -200,3 +231,18 @@ def test_weights_in_logic_and_in_block_ram(mode: str, storage: str) -> None:
         assert {op.block for op in design.schedule.ops if op.values} == {storage == "block"}
     with pytest.raises(UnsupportedError, match="unknown weight_storage 'rom'"):
         designed(net_of("lstm"), mode, reuse_factor=2, weight_storage="rom")
+
+
+def test_words_of_weights_are_no_wider_than_vectors_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = network(recurrent("gru_after"), dense(3, 2), steps=3)
+    design = generate(net, "fixed<8,3>", reuse_factor=3)
+    together = set(re.findall(r"reg \[(\d+):0\] (\w*constants\w*)", design.verilog))
+    monkeypatch.setattr(constants, "WIDEST", 20)
+    design = generate(net, "fixed<8,3>", reuse_factor=3)
+    apart = set(re.findall(r"reg \[(\d+):0\] (\w*constants\w*)", design.verilog))
+    assert max(int(high) for high, _ in together) >= 20 > max(int(high) for high, _ in apart)
+    assert len(apart) > len(together)
+    for simulator in ("amaranth", "icarus"):
+        assert design.simulate(inputs(net), simulator).bit_exact

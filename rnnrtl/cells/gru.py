@@ -6,6 +6,7 @@ The form with the reset gate after the product (`reset_after`) is that of cuDNN.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.network import GRU
 
@@ -22,6 +23,7 @@ def step(
     n = tanh(W x + b + r * (U h + b'))    where reset_after
     n = tanh(W x + b + U (r * h) + b')    otherwise
     h' = (1 - z) * n + z * h
+    Other functions may stand for the two.
     """
     h = state["h"]
 
@@ -36,15 +38,21 @@ def step(
         product = numbers.matvec(weights, form("recurrent_kernel"), vector)
         return product.named(f"{name}_recurrent")
 
-    def activated(name: str, total: V, function: str, tensor: str) -> V:
-        preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
-        return preactivation.lookup(function, form(tensor), form("preactivation"), fast=True).named(
-            name
-        )
+    def activate(name: str, total: V, function: str, tensor: str) -> V:
+        forms = form("preactivation"), form(tensor)
+        return activated(
+            function,
+            total,
+            numbers,
+            *forms,
+            units=layer.units,
+            name=f"{name}_preactivation",
+            fast=True,
+        ).named(name)
 
     def gate(name: str) -> V:
         total = kernel(name, "bias", "recurrent_bias") + recurrent(name, h)
-        return activated(name, total, layer.recurrent_activation, "gate")
+        return activate(name, total, layer.recurrent_activation, "gate")
 
     z, r = gate("z"), gate("r")
     if layer.reset_after:
@@ -54,5 +62,5 @@ def step(
     else:
         kept = (r * h).to(form("hidden")).named("h_kept")
         total = kernel("n", "bias", "recurrent_bias") + recurrent("n", kept)
-    n = activated("n", total, layer.activation, "candidate")
+    n = activate("n", total, layer.activation, "candidate")
     return {"h": numbers.blend(z, n, h).to(form("hidden")).named("h_next")}

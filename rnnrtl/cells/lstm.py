@@ -5,6 +5,7 @@ with the forget gate of F. A. Gers et al., Neural Computation 12(10), 2000.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.network import LSTM
 
@@ -17,10 +18,15 @@ def step(
 ) -> dict[str, V]:
     """Return the next state.
 
-    i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own
+    i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own;
+    other functions may stand for the two
     c' = f * c + i * g
     h' = o * tanh(c')
     """
+
+    def activate(function: str, total: V, before: str, after: str, name: str = "") -> V:
+        forms = form(before), form(after)
+        return activated(function, total, numbers, *forms, units=layer.units, name=name, fast=True)
 
     def gate(name: str, function: str, tensor: str) -> V:
         weights = layer.gates[name]
@@ -29,8 +35,7 @@ def step(
         )
         recurrent = numbers.matvec(weights.recurrent_kernel, form("recurrent_kernel"), state["h"])
         total = kernel.named(f"{name}_kernel") + recurrent.named(f"{name}_recurrent")
-        preactivation = total.to(form("preactivation")).named(f"{name}_preactivation")
-        return preactivation.lookup(function, form(tensor), form("preactivation"), fast=True).named(
+        return activate(function, total, "preactivation", tensor, f"{name}_preactivation").named(
             name
         )
 
@@ -39,8 +44,6 @@ def step(
     o = gate("o", layer.recurrent_activation, "gate")
     g = gate("g", layer.activation, "candidate")
     c = (f * state["c"] + i * g).to(form("cell")).named("c_next")
-    squashed = c.to(form("cell_preactivation")).lookup(
-        layer.activation, form("cell_activation"), form("cell_preactivation"), fast=True
-    )
+    squashed = activate(layer.activation, c, "cell_preactivation", "cell_activation")
     h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
     return {"h": h, "c": c}

@@ -4,7 +4,7 @@ Two kinds of numbers exist: fixed-point nodes of a graph (`rnnrtl.graph.trace`),
 reference and the hardware, and float64 arrays (`rnnrtl.graph.real`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -32,6 +32,12 @@ class Vector(Protocol):
     def relu(self) -> Self:
         """Return max(x, 0)."""
 
+    def limited(self, lowest: int, highest: int) -> Self:
+        """Return the number of lowest..highest nearest to x."""
+
+    def lane(self, number: int) -> Self:
+        """Return the vector of one lane."""
+
     def named(self, name: str) -> Self:
         """Return the same vector under a name."""
 
@@ -47,6 +53,12 @@ class Numbers(Protocol[V]):
 
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
         """Return matrix @ x; matrix (units, features)."""
+
+    def joined(self, vectors: Sequence[V]) -> V:
+        """Return one vector of all their lanes; they have the same binary point."""
+
+    def maximum(self, a: V, b: V) -> V:
+        """Return the larger of a and b, lane by lane; they have the same binary point."""
 
     def blend(self, z: V, a: V, b: V) -> V:
         """Return (1 - z) * a + z * b; z lies within 0..1, and a is known last."""

@@ -81,6 +81,14 @@ class Format:
         """Highest code."""
         return (1 << (self.width - 1)) - 1
 
+    def saturating(self) -> "Format":
+        """Return the format that saturates."""
+        return self.replace(overflow=Overflow.SAT)
+
+    def nearest(self) -> "Format":
+        """Return the format that saturates and rounds to nearest."""
+        return self.replace(overflow=Overflow.SAT, rounding=Rounding.RND)
+
     def replace(self, **changes: object) -> "Format":
         """Return a copy with some members changed."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -16,7 +16,11 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.state_dict import read_group, with_sequences
 from rnnrtl.network import Dense, FloatArray, Layer, Network
 
-_ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_ACTIVATIONS = {
+    "ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Hardsigmoid": "hard_sigmoid",
+    "Hardtanh": "hard_tanh", "Softsign": "softsign", "ELU": "elu", "Softplus": "softplus",
+    "Softmax": "softmax",
+}  # fmt: skip
 _TRANSPARENT = ("Identity", "Dropout")  # in evaluation
 
 # The trial: enough sequences, from small to saturating, to tell any two activations apart.
@@ -30,8 +34,8 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
     """Build the network of a module; the module itself is left as it is.
 
     `activations` (layer -> activation) says those that `forward` calls as functions.
-    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, ReLU, Sigmoid, Tanh,
-    Identity and Dropout, ModelError where the trial run gives other outputs.
+    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, Identity,
+    Dropout and the activations, ModelError where the trial run gives other outputs.
     """
     torch: Any = importlib.import_module("torch")  # imported already, or there were no module
     layers = act.apply(_layers(torch, module), activations)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.fixedpoint import arithmetic
-from rnnrtl.graph.nodes import Clamp, Node, Proved, ShiftRight, mapped
+from rnnrtl.graph.nodes import Clamp, Limited, Node, Proved, ShiftRight, mapped
 from rnnrtl.lut.table import Rom, Table, address
 
 
@@ -18,16 +18,6 @@ class Magnitude(Node):
 
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.magnitude(x, self.limit)
-
-
-@dataclass(frozen=True, eq=False)
-class Limited(Node):
-    """The number of -limit-1..limit nearest to x: what a table of the full range is read at."""
-
-    limit: int = 0
-
-    def arithmetic(self, x: Any) -> Any:
-        return arithmetic.clamp(x, -self.limit - 1, self.limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +57,11 @@ def look_up(table: Table, x: Node) -> Node:
         x = x.args[0] if x.args[0].name else x.args[0].named(x.name)
     limit = table.limit
     if table.full:
-        low = tuple(min(max(v, -limit - 1), limit) for v in x.lowest)
-        high = tuple(min(max(v, -limit - 1), limit) for v in x.highest)
-        y = _sum_of_roms(table, Limited((x,), x.fraction_bits, low, high, limit=limit))
+        m: Node = mapped(
+            Limited, x, x.fraction_bits, lambda v: min(max(v, lowest), limit),
+            least=lowest, most=limit,
+        )  # fmt: skip
+        y = _sum_of_roms(table, m)
         return LookedUp(
             (y,),
             y.fraction_bits,

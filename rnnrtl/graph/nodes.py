@@ -89,6 +89,20 @@ class Node:
         low = tuple(max(x, 0) for x in self.lowest)
         return Relu((self,), self.fraction_bits, low, high)
 
+    def limited(self, lowest: int, highest: int) -> "Node":
+        """Return the number of lowest..highest (values, not codes) nearest to x."""
+        x = _refined(self, max(self.fraction_bits, 0))  # the ends must be codes
+        low, high = lowest << x.fraction_bits, highest << x.fraction_bits
+        if min(x.lowest) >= low and max(x.highest) <= high:
+            return x
+        return mapped(
+            Limited, x, x.fraction_bits, lambda v: min(max(v, low), high), least=low, most=high
+        )
+
+    def lane(self, number: int) -> "Node":
+        """Return the vector of one lane."""
+        return part(self, number, number + 1)
+
     def within(self, lowest: Sequence[int], highest: Sequence[int]) -> "Node":
         """State a range that is proved by more than its operands' ranges; nothing is computed."""
         low = tuple(map(max, self.lowest, lowest))
@@ -191,6 +205,17 @@ class Relu(Node):
 
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.maximum_zero(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Limited(Node):
+    """The code of least..most nearest to x."""
+
+    least: int = 0
+    most: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.clamp(x, self.least, self.most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,6 +330,14 @@ def joined(vectors: Sequence[Node]) -> Joined:
     lowest = tuple(v for x in vectors for v in x.lowest)
     highest = tuple(v for x in vectors for v in x.highest)
     return Joined(tuple(vectors), vectors[0].fraction_bits, lowest, highest)
+
+
+def maximum(a: Node, b: Node) -> Node:
+    """Return the larger of a and b, lane by lane."""
+    a, b = aligned(a, b)
+    return (b + (a - b).relu()).within(
+        tuple(map(max, a.lowest, b.lowest)), tuple(map(max, a.highest, b.highest))
+    )
 
 
 def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:

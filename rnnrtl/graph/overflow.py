@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnnrtl.fixedpoint.exact import IntArray, rounded_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.graph.evaluate import Plan, evaluate
-from rnnrtl.graph.lookup import LookedUp, Mirror
+from rnnrtl.graph.lookup import LookedUp, Mirror, RomRead
 from rnnrtl.graph.nodes import Bounded, Node
 from rnnrtl.graph.trace import Graph
 from rnnrtl.lut.table import Table
@@ -109,9 +109,10 @@ def _table_input(node: Mirror | LookedUp) -> Node:
     if isinstance(node, Mirror):
         return node.args[0]
     read: Node = node
-    while len(read.args) and not hasattr(read, "limit"):
+    while not isinstance(read, RomRead):
         read = read.args[0]
-    return read.args[0]
+    limited = read.args[0]
+    return limited.args[0]
 
 
 def saturation(

@@ -1,6 +1,6 @@
 """The cells' equations on float64: what the network was trained to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rnnrtl import cells
 from rnnrtl.errors import InputError
+from rnnrtl.fixedpoint.format import Format
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import Dense, FloatArray, Network
 
@@ -38,6 +39,12 @@ class Real:
     def relu(self) -> Self:
         return type(self)(np.maximum(self.values, 0))
 
+    def limited(self, lowest: int, highest: int) -> Self:
+        return type(self)(np.clip(self.values, lowest, highest))
+
+    def lane(self, number: int) -> Self:
+        return type(self)(self.values[..., number : number + 1])
+
     def named(self, name: str) -> Self:
         return self
 
@@ -58,6 +65,12 @@ class RealNumbers:
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
         return self.vector(np.asarray(x.values @ matrix.T))
+
+    def joined(self, vectors: Sequence[Real]) -> Real:
+        return self.vector(np.concatenate([vector.values for vector in vectors], axis=-1))
+
+    def maximum(self, a: Real, b: Real) -> Real:
+        return self.vector(np.maximum(a.values, b.values))
 
     def blend(self, z: Real, a: Real, b: Real) -> Real:
         return self.vector((1 - z.values) * a.values + z.values * b.values)
@@ -85,14 +98,18 @@ def checked_input(network: Network, x: object) -> FloatArray:
 
 def predict(network: Network, x: object) -> FloatArray:
     """Run a network in float64; see `Network.predict`."""
-    return run(network, checked_input(network, x), RealNumbers(), lambda layer, tensor: None)
+    return run(network, checked_input(network, x), RealNumbers(), _any_format)
+
+
+def _any_format(layer: str, tensor: str) -> Format:
+    return Format(1, 1)  # whatever it is, it is ignored
 
 
 def run(
     network: Network,
     x: FloatArray,
     numbers: RealNumbers,
-    form: Callable[[str, str], Any],
+    form: Callable[[str, str], Format],
 ) -> FloatArray:
     """Run a network in float64, on numbers of one's own.
 

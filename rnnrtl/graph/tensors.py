@@ -1,14 +1,104 @@
-"""Which tensors a layer has: those that its equations ask a format for, and no others."""
+"""Which tensors a layer has, and what values they take on in float64: its equations tell."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rnnrtl import cells
-from rnnrtl.fixedpoint import TENSORS
-from rnnrtl.graph.real import Real, RealNumbers
-from rnnrtl.network import Dense, Layer, Network
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.fixedpoint.precision import TENSORS
+from rnnrtl.graph.real import Real, RealNumbers, run
+from rnnrtl.network import FloatArray, Network
+
+Tensor = tuple[str, str]
+"""Layer (or "" for the network's input) and tensor."""
+
+WEIGHTS = ("kernel", "recurrent_kernel", "bias")
+
+
+@dataclass
+class Seen:
+    """The values of one tensor.
+
+    Members
+    -------
+    lowest, highest : the extremes, and 0
+    values : how many there were
+    tables, sums : whether they come from tables, which end at 1, and whether from anything else
+    """
+
+    lowest: float = 0.0
+    highest: float = 0.0
+    values: int = 0
+    tables: bool = False
+    sums: bool = False
+
+    def add(self, values: NDArray[np.float64], *, table: bool = False) -> None:
+        """Take in some values."""
+        self.lowest = min(self.lowest, float(values.min(initial=0)))
+        self.highest = max(self.highest, float(values.max(initial=0)))
+        self.values += values.size
+        self.tables |= table
+        self.sums |= not table
+
+
+_MARK_BITS = 16
+
+
+@dataclass(frozen=True, repr=False)
+class _Mark(Format):
+    """A format that knows its tensor; so do those that equations derive from it.
+
+    Wider ones are for what is on the way to the tensor, and note nothing but that it is read.
+    """
+
+    seen: Seen = field(default_factory=Seen, compare=False)
+    weight: bool = field(default=False, compare=False)
+
+
+class _Surveyed(Real):
+    """Vectors that note their values wherever one is brought into a format."""
+
+    def to(self, form: Any) -> Self:
+        if isinstance(form, _Mark) and form.width == _MARK_BITS:
+            form.seen.add(self.values)
+        return self
+
+    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
+        found = super().lookup(function, output, input_)
+        if isinstance(output, _Mark) and output.width == _MARK_BITS:
+            output.seen.add(found.values, table=True)
+        return found
+
+
+class _Weights(RealNumbers):
+    """Weights that note their values wherever they are read."""
+
+    def constant(self, values: NDArray[np.float64], form: Any) -> Real:
+        if isinstance(form, _Mark) and form.weight:
+            form.seen.add(values)
+        return super().constant(values, form)
+
+    def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
+        form.seen.add(matrix)
+        return super().matvec(matrix, form, x)
+
+
+def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
+    """Return the values of every tensor that a network reads over x (batch, steps, features)."""
+    marks = {("", "input"): _Mark(_MARK_BITS, 8)}
+    marks["", "input"].seen.add(x)
+
+    def form(layer: str, tensor: str) -> Format:
+        key = layer, tensor
+        if key not in marks:
+            marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)
+        return marks[key]
+
+    run(network, x, _Weights(_Surveyed), form)
+    return {tensor: mark.seen for tensor, mark in marks.items() if mark.seen.values}
 
 
 def tensors(network: Network) -> Mapping[str, tuple[str, ...]]:
@@ -16,20 +106,6 @@ def tensors(network: Network) -> Mapping[str, tuple[str, ...]]:
 
     The network's own input is `input` of the layer "".
     """
-    return {"": ("input",), **{layer.name: _read(layer) for layer in network.layers}}
-
-
-def _read(layer: Layer) -> tuple[str, ...]:
-    """Run a layer's equations once, on zeros, and note what they ask for."""
-    asked: set[str] = set()
-
-    def form(tensor: str) -> Any:
-        asked.add(tensor)
-
-    x = Real(np.zeros((1, layer.features)))
-    if isinstance(layer, Dense):
-        cells.apply_dense(layer, x, RealNumbers(), form)
-    else:
-        state = dict.fromkeys(cells.states(layer), Real(np.zeros((1, layer.units))))
-        cells.step(layer, x, state, RealNumbers(), form)
-    return tuple(tensor for tensor in TENSORS if tensor in asked)
+    read = surveyed(network, np.zeros((1, 1, network.features)))
+    names = ["", *(layer.name for layer in network.layers)]
+    return {name: tuple(t for t in TENSORS if (name, t) in read) for name in names}

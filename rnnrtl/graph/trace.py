@@ -1,7 +1,7 @@
 """From a network and its precision to a graph of exact operations with proved ranges."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,17 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import rounded_codes, to_codes
 from rnnrtl.fixedpoint.format import Format, Overflow
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.nodes import Node, State, blend, constant, input_vector, joined, matvec, part
+from rnnrtl.graph.nodes import (
+    Node,
+    State,
+    blend,
+    constant,
+    input_vector,
+    joined,
+    matvec,
+    maximum,
+    part,
+)
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, Dense, Network, Recurrent
 
@@ -78,6 +88,12 @@ class Traced:
 
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
         return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
+
+    def joined(self, vectors: Sequence[Node]) -> Node:
+        return joined(vectors)
+
+    def maximum(self, a: Node, b: Node) -> Node:
+        return maximum(a, b)
 
     def blend(self, z: Node, a: Node, b: Node) -> Node:
         return blend(z, a, b, products=1 if self.few_products else 2)

@@ -18,7 +18,7 @@ def free_name(name: str, taken: Set[str]) -> str:
     return name
 
 
-class _Beside(Protocol):
+class _Tracking(Protocol):
     """Beats with what is known of each; cycle -1 is before the edge."""
 
     def valid(self, cycle: int) -> Value:
@@ -152,7 +152,7 @@ class Beats:
                 with m.If(slot == slots - 1):
                     m.d.sync += slot.eq(0)
             known |= {"slot": slot, "first": starts[0]}
-        self._beats: _Beside
+        self._beats: _Tracking
         if cycles >= _FEW_CYCLES and interval >= _FAR_APART:
             self._beats = _Ages(m, accept, known, cycles, interval)
         else:

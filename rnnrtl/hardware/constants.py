@@ -9,6 +9,9 @@ from amaranth.lib import memory
 from rnnrtl.hardware.beats import Beats
 from rnnrtl.schedule.operations import Op
 
+WIDEST = 1 << 16
+"""Bits of a memory's words at most: longer vectors are not sure to be read by all tools."""
+
 
 class Constants:
     """All constants of a layer that are due in the same cycles, side by side in one memory's words.
@@ -29,17 +32,31 @@ class Constants:
         """Make the memories that were asked for; `module` gives that of a layer."""
         for (layer, cycle, phases, block), due in self._due.items():
             m = module(layer)
-            words = [0] * phases
-            start = 0
-            for op, _ in due:
-                mask = (1 << op.width) - 1
-                for phase, value in enumerate(op.values):
-                    words[phase] |= (value & mask) << start
-                start += op.width
             style = {"rom_style": "block" if block else "logic"}
-            table = memory.Memory(shape=unsigned(start), depth=phases, init=words, attrs=style)
-            m.submodules[f"constants_{cycle}_{phases}"] = table
-            port = table.read_port(domain="sync" if block else "comb")
             address = self._beats.coming_phase if block else self._beats.phase
-            m.d.comb += port.addr.eq(address(cycle, phases))
-            m.d.comb += Cat(signal for _, signal in due).eq(port.data)
+            for number, part in enumerate(_parts(due)):
+                words, start = [0] * phases, 0
+                for op, _ in part:
+                    mask = (1 << op.width) - 1
+                    for phase, value in enumerate(op.values):
+                        words[phase] |= (value & mask) << start
+                    start += op.width
+                table = memory.Memory(shape=unsigned(start), depth=phases, init=words, attrs=style)
+                name = f"constants_{cycle}_{phases}"
+                m.submodules[f"{name}_{number}" if number else name] = table
+                port = table.read_port(domain="sync" if block else "comb")
+                m.d.comb += port.addr.eq(address(cycle, phases))
+                m.d.comb += Cat(signal for _, signal in part).eq(port.data)
+
+
+def _parts(due: list[tuple[Op, Signal]]) -> list[list[tuple[Op, Signal]]]:
+    """Return constants in parts that have a word each."""
+    parts: list[list[tuple[Op, Signal]]] = [[]]
+    bits = 0
+    for op, signal in due:
+        bits += op.width
+        if bits > WIDEST:
+            parts.append([])
+            bits = op.width
+        parts[-1].append((op, signal))
+    return parts

@@ -1,11 +1,12 @@
 """The core: a scheduled network behind two AXI4-Streams."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from rnnrtl.hardware.beats import Beats, free_name
 from rnnrtl.hardware.datapath import Datapath
+from rnnrtl.hardware.multipliers import Multipliers
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.schedule.schedule import Schedule
 
@@ -21,6 +22,8 @@ class Core(wiring.Component):
         `schedule.latency_cycles` edges from the first beat accepted to the result valid.
     Throughput
         One time step every `schedule.beat_interval` cycles, a last one `schedule.last_interval`.
+        Where products share multipliers a cycle is several clock edges, at the last of which the
+        pipeline moves on.
 
     Parameters
     ----------
@@ -72,8 +75,13 @@ class Core(wiring.Component):
         m.d.comb += accept.eq(self.s_axis_tvalid & self.s_axis_tready)
         schedule = self.schedule
         layers = {op.layer for op in schedule.ops}
+        edge, cycle_ends, pipeline = self._cycles(m)
+
+        def at_end(condition: Value) -> Value:
+            return condition if schedule.edges_per_cycle == 1 else condition & cycle_ends
+
         beats = Beats(
-            m,
+            pipeline,
             accept,
             self.s_axis_tlast,
             schedule.result_cycle,
@@ -81,9 +89,11 @@ class Core(wiring.Component):
             schedule.beat_interval,
             layers,
         )
-        Datapath(m, self.schedule, self.input, self.s_axis_tdata, beats).build(
+        multipliers = Multipliers(m, schedule.turns, edge, schedule.edges_per_cycle)
+        Datapath(pipeline, schedule, self.input, self.s_axis_tdata, beats, multipliers).build(
             result := Signal(self.output.beat_bits), self.output
         )
+        multipliers.connect()
 
         produces = Const(1) if self.return_sequences else self.s_axis_tlast
         results = fifo.SyncFIFO(width=self.output.beat_bits + 1, depth=self.result_slots)
@@ -91,7 +101,7 @@ class Core(wiring.Component):
         last_only = not self.return_sequences
         m.d.comb += [
             results.w_data.eq(Cat(result, beats.last(self.schedule.result_cycle))),
-            results.w_en.eq(beats.valid(self.schedule.result_cycle, last_only)),
+            results.w_en.eq(at_end(beats.valid(self.schedule.result_cycle, last_only))),
             Cat(self.m_axis_tdata, self.m_axis_tlast).eq(results.r_data),
             self.m_axis_tvalid.eq(results.r_rdy),
             results.r_en.eq(self.m_axis_tready),
@@ -107,14 +117,28 @@ class Core(wiring.Component):
         ]
         m.d.sync += free_slots.eq(free_slots - taken + given)
         if schedule.last_interval == 1:
-            m.d.comb += self.s_axis_tready.eq(free_slots.any())
+            m.d.comb += self.s_axis_tready.eq(at_end(free_slots.any()))
             return m
         busy = Signal(range(schedule.last_interval))
         waits = (schedule.beat_interval - 1, schedule.last_interval - 1)
         with m.If(accept):
             wait = waits[0] if waits[0] == waits[1] else Mux(self.s_axis_tlast, waits[1], waits[0])
             m.d.sync += busy.eq(wait)
-        with m.Elif(busy.any()):
+        with m.Elif(at_end(busy.any())):
             m.d.sync += busy.eq(busy - 1)
-        m.d.comb += self.s_axis_tready.eq(~busy.any() & free_slots.any())
+        m.d.comb += self.s_axis_tready.eq(at_end(~busy.any() & free_slots.any()))
         return m
+
+    def _cycles(self, m: Module) -> tuple[Value, Value, Module]:
+        """Return which edge of its cycle it is, whether the last, and where that one matters."""
+        edges = self.schedule.edges_per_cycle
+        if edges == 1:
+            return Const(0), Const(1, 1), m
+        edge = Signal(range(edges))
+        cycle_ends = Signal()
+        pipeline = Module()
+        m.d.comb += cycle_ends.eq(edge == edges - 1)
+        m.d.sync += edge.eq(Mux(cycle_ends, 0, edge + 1))
+        name = free_name("pipeline", {op.layer for op in self.schedule.ops})
+        m.submodules[name] = EnableInserter(cycle_ends)(pipeline)
+        return edge, cycle_ends, pipeline

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from rnnrtl.hardware.beats import Beats
 from rnnrtl.hardware.constants import Constants
+from rnnrtl.hardware.multipliers import Multipliers
 from rnnrtl.hardware.registers import Registers, extended, shape_of
 from rnnrtl.hardware.roms import Roms
 from rnnrtl.hardware.states import FedState, HeldState, SlotState, State
@@ -16,13 +17,20 @@ class Datapath:
     """Every operation of a schedule as a signal, each layer in a module of its own."""
 
     def __init__(
-        self, m: Module, schedule: Schedule, stream: StreamFormat, data: Value, beats: Beats
+        self,
+        m: Module,
+        schedule: Schedule,
+        stream: StreamFormat,
+        data: Value,
+        beats: Beats,
+        multipliers: Multipliers,
     ) -> None:
         self._m = m
         self._schedule = schedule
         self._stream = stream
         self._data = data
         self._beats = beats
+        self._multipliers = multipliers
         self._layers: dict[str, Module] = {"": m}
         self._registers = Registers(schedule, self._module, beats.valid)
         self._constants = Constants(beats)
@@ -88,8 +96,11 @@ class Datapath:
             kept = self._registers.stream(op, signal, 1)
             m.d.comb += carried.eq(Mux(self._begins(op), operands[-1], op.carry(kept)))
             operands[-1] = carried
-        assert op.compute is not None
-        value = op.compute(*operands)
+        if op in self._schedule.turns:
+            value = self._multipliers.product(op, *operands)
+        else:
+            assert op.compute is not None
+            value = op.compute(*operands)
         m.d.comb += signal.eq(value)
 
     def _read(self, op: Op) -> Value:

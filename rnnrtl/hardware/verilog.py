@@ -1,10 +1,9 @@
 """From a core to Verilog text."""
 
-import gc
-
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from rnnrtl.collecting import collecting_seldom
 from rnnrtl.errors import ModelError
 
 
@@ -15,12 +14,6 @@ def to_verilog(core: wiring.Component, name: str) -> str:
     """
     if not name.isidentifier() or not name.isascii():
         raise ModelError(f"{name!r} is not a Verilog module name: use letters, digits and _")
-    # The netlist is millions of small objects, none of them garbage: collecting doubles the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with collecting_seldom():
         text: str = verilog.convert(core, name=name, emit_src=False, strip_internal_attrs=True)
-    finally:
-        if collecting:
-            gc.enable()
     return text

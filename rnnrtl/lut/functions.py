@@ -1,6 +1,7 @@
-"""Activation functions that need a table."""
+"""Activation functions that need a table, and those that others are made of."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,7 +17,7 @@ class Function:
 
     Members
     -------
-    name : as in Keras and PyTorch
+    name : as in Keras and PyTorch, where they have it
     real : the function on float64 arrays
     total : f(x) + f(-x)
     asymptote : f(infinity)
@@ -33,10 +34,40 @@ def _sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))
 
 
-FUNCTIONS = MappingProxyType(
+def _softsign(x: FloatArray) -> FloatArray:
+    return np.asarray(x / (1 + np.abs(x)))
+
+
+def _hard_sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(x / 6 + 0.5, 0, 1))
+
+
+def _hard_sigmoid_keras2(x: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(0.2 * x + 0.5, 0, 1))
+
+
+def _decay(x: FloatArray) -> FloatArray:
+    return np.asarray(-np.sign(x) * np.expm1(-np.abs(x)))
+
+
+def _rise(x: FloatArray) -> FloatArray:
+    return np.asarray(np.sign(x) * (math.log(2) - np.log1p(np.exp(-np.abs(x)))))
+
+
+FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        "sigmoid": Function("sigmoid", _sigmoid, total=1.0),
-        "tanh": Function("tanh", np.tanh, total=0.0),
+        function.name: function
+        for function in (
+            Function("sigmoid", _sigmoid, total=1.0),
+            Function("tanh", np.tanh, total=0.0),
+            Function("softsign", _softsign, total=0.0),
+            # That of Keras 3 and PyTorch, and the one that Keras 1 and 2 had.
+            Function("hard_sigmoid", _hard_sigmoid, total=1.0),
+            Function("hard_sigmoid_keras2", _hard_sigmoid_keras2, total=1.0),
+            # exp(x) - 1 below 0, for elu; log(2) - log(1 + exp(-x)) above 0, for softplus.
+            Function("decay", _decay, total=0.0),
+            Function("rise", _rise, total=0.0, asymptote=math.log(2)),
+        )
     }
 )
 """Name -> Function."""

@@ -6,119 +6,21 @@ sequence's last step, the rows of the dense layers that follow.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rnnrtl.graph.nodes import LastStep, MatVec, Node
+from rnnrtl.graph.nodes import Joined, LastStep, MatVec, Node, Part
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
 from rnnrtl.schedule.linear import Linear, Sums
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.packing import packed_terms
+from rnnrtl.schedule.passes import Head, Lanes, Pass, Row
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.reuse import Reuse
-from rnnrtl.schedule.trees import Ranges, Term, tree
+from rnnrtl.schedule.trees import Term, summed
 
 if TYPE_CHECKING:
     from rnnrtl.schedule.expand import Expansion
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """Which unit computes each lane of a layer's vectors, and in which phase.
-
-    Members
-    -------
-    units : how many there are
-    first : phase in which the first lanes stand
-    stride : phases from a unit's lane to its next
-    """
-
-    units: int
-    first: int
-    stride: int
-
-    def unit(self, lane: int) -> int:
-        """Return the unit that computes a lane."""
-        return lane % self.units
-
-    def phase(self, lane: int) -> int:
-        """Return the phase in which a lane stands."""
-        return self.first + lane // self.units * self.stride
-
-
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """A vector that passes through an array, as often as there are rows to be multiplied by it.
-
-    Members
-    -------
-    operands : the vector
-    first : phase in which it begins
-    rows : how often it passes
-    phases : of one passage
-    width : columns taken at a time
-    """
-
-    operands: tuple[Op, ...]
-    first: int
-    rows: int
-    phases: int
-    width: int
-
-    @property
-    def end(self) -> int:
-        return self.first + self.rows * self.phases
-
-    def read(self, column: int, phase: int) -> Op | None:
-        """Return what a column of the array takes in a phase."""
-        if not self.first <= phase < self.end:
-            return None
-        lane = (phase - self.first) % self.phases * self.width + column
-        return self.operands[lane] if column < self.width and lane < len(self.operands) else None
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """A dense layer on the array of the recurrent layer before it.
-
-    Members
-    -------
-    total, vector : the sum W v + b, and v
-    lanes : v as the array reads it
-    rows : of W, one for each row of the array at a time
-    lies : where its results are
-    """
-
-    total: Node
-    vector: Node
-    lanes: tuple[Op, ...]
-    passed: Pass
-    lies: Lanes
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """What a row of an array computes in each phase.
-
-    Members
-    -------
-    forms : the row of a matrix of which it takes a part; None where it idles
-    adds : whether that is added to what was before
-    """
-
-    forms: list[Linear | None]
-    adds: list[bool]
-
-    @property
-    def constants(self) -> list[int]:
-        """What is added to the products: the row's constant, once."""
-        return [
-            form.constant if form and not add else 0
-            for form, add in zip(self.forms, self.adds, strict=True)
-        ]
 
 
 class Array:
@@ -143,7 +45,7 @@ class Array:
         self._reuse = reuse
         self._columns: dict[tuple[Node, ...], list[Column]] = {}
         self._totals: dict[tuple[Node, int], Op] = {}
-        self._rows: dict[tuple[Node, int], _Row] = {}
+        self._rows: dict[tuple[Node, int], Row] = {}
         self._packed: dict[tuple[Op, Node, int], list[Term]] = {}
         state = next(state for state, _ in loop.states if state.name == "h")
         self._units = -(-state.size // reuse.turns)
@@ -171,25 +73,22 @@ class Array:
         terms = self._terms(node, unit, columns, name)
         ahead = self._terms(node, unit, early, f"{name}_ahead")
         ahead += turn_constants(placer, row.constants, f"{name}_ahead", layer)
-        ranges = _sum_of_ranges([*terms, *ahead], len(row.forms))
         if len(ahead) > 1:
-            of_ahead = _sum_of_ranges(ahead, len(row.forms))
-            op = tree(placer, ahead, f"{name}_ahead", layer)
-            ahead = [Term(op, 0, negative=False, ranges=of_ahead)]
-        total = tree(placer, [*terms, *ahead, *added], name, layer)
-        self._totals[node, unit] = total
+            ahead = [summed(placer, ahead, f"{name}_ahead", layer)]
+        total = summed(placer, [*terms, *ahead, *added], name, layer)
+        self._totals[node, unit] = total.op
         if any(row.adds):
-            self._totals[node, unit] = _accumulated(placer, total, ranges, row.adds, name, layer)
+            self._totals[node, unit] = _accumulated(placer, total, row.adds, name, layer)
         # In turns of one phase the step's rows are whole as they are: only dense layers' add up.
-        return self._totals[node, unit] if self._reuse.phases > 1 else total
+        return self._totals[node, unit] if self._reuse.phases > 1 else total.op
 
-    def _row(self, node: Node, unit: int) -> _Row:
+    def _row(self, node: Node, unit: int) -> Row:
         """Return what passes through a row of the array, in all phases."""
         if (node, unit) not in self._rows:
             self._rows[node, unit] = self._made_row(node, unit)
         return self._rows[node, unit]
 
-    def _made_row(self, node: Node, unit: int) -> _Row:
+    def _made_row(self, node: Node, unit: int) -> Row:
         owner, reuse = self._owner, self._reuse
         heads = self.heads if node in self._gates else []
         phases = max([reuse.cycles, *(head.passed.end for head in heads)])
@@ -206,7 +105,7 @@ class Array:
                 start = head.passed.first + turn * head.passed.phases
                 for phase in range(start, start + head.passed.phases):
                     forms[phase], adds[phase] = of_head[n], phase > start
-        return _Row(forms, adds)
+        return Row(forms, adds)
 
     def _terms(self, node: Node, unit: int, columns: Sequence[Column], name: str) -> list[Term]:
         """Return the products of a row of the array."""
@@ -297,10 +196,14 @@ def candidates(graph: Graph, sums: Sums) -> list[Node]:
     for node in graph.nodes():
         if isinstance(node, LastStep) or any(arg in last for arg in node.args):
             last.add(node)
+    across = {graph.layer_of[node] for node in graph.nodes() if isinstance(node, Part | Joined)}
     found = [
         node
         for node in sums.whole
-        if node in last and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+        if node in last
+        and any(isinstance(leaf, MatVec) for leaf in sums.leaves(node))
+        # Rows in turn give lanes in turn: nothing may take several of them at once.
+        and graph.layer_of[node] not in across
     ]
     vectors = [sums.multiplied(node) for node in found]
     alone = all(len(v) == 1 and not sums.is_absorbed(next(iter(v))) for v in vectors)
@@ -308,24 +211,10 @@ def candidates(graph: Graph, sums: Sums) -> list[Node]:
     return found if alone and len(layers) == len(found) else []
 
 
-def _sum_of_ranges(terms: Sequence[Term], phases: int) -> Ranges:
-    total = np.zeros((2, phases), dtype=object)
-    for term in terms:
-        total = total + term.added_ranges(phases)
-    return total
-
-
-def _accumulated(
-    placer: Placer,
-    total: Op,
-    ranges: Ranges,
-    adds: Sequence[bool],
-    name: str,
-    layer: str,
-) -> Op:
+def _accumulated(placer: Placer, total: Term, adds: Sequence[bool], name: str, layer: str) -> Op:
     """Return the sum of the phases of each row so far."""
     low = high = lowest = highest = 0
-    for least, most, add in zip(*ranges.tolist(), adds, strict=True):
+    for least, most, add in zip(*total.added_ranges(len(adds)).tolist(), adds, strict=True):
         low, high = (low + least, high + most) if add else (least, most)
         lowest, highest = min(low, lowest), max(high, highest)
 
@@ -336,9 +225,9 @@ def _accumulated(
         f"{name}_sum",
         layer,
         (lowest, highest),
-        (total, placer.constant(name, layer, 0)),
+        (total.op, placer.constant(name, layer, 0)),
         compute,
-        placer.delays.adder(total.width) + placer.delays.logic,
+        placer.delays.adder(total.op.width) + placer.delays.logic,
         kind="adder",
         carry=lambda v: v,
         adds=tuple(adds),

@@ -48,6 +48,7 @@ class Choices:
     heads : the phase in which each of the dense layers after the last recurrent layer begins on
         the array of that layer; None where they have hardware of their own
     weight_storage : where weights that multipliers take in turn are: "auto", "logic" or "block"
+    sharing : how many products may share a multiplier in turns; 0 where each has its own
     """
 
     strategy: Callable[[str], str]
@@ -57,6 +58,7 @@ class Choices:
     reuse: Mapping[str, Reuse] = field(default_factory=lambda: MappingProxyType({}))
     heads: tuple[int, ...] | None = None
     weight_storage: str = "auto"
+    sharing: int = 0
 
 
 class Expansion:
@@ -87,7 +89,9 @@ class Expansion:
     ) -> None:
         self.graph = graph
         self.starts = starts
-        self.placer = Placer(delays, period, choices.weight_storage)
+        # Before a multiplier that products share stands the choice of one of them.
+        wait = delays.choice(choices.sharing) if choices.sharing else 0.0
+        self.placer = Placer(delays, period, choices.weight_storage, wait)
         self.titles = titles_of(graph.nodes())
         self.recurrent = plan.recurrent
         self.sums = Sums(graph, self.recurrent)

@@ -71,26 +71,48 @@ class Column:
     op: Op
     reads: Sequence[Op | None]
 
-    def weight(self, row: Linear | None, phase: int) -> int:
-        """Return the weight that a row has for the column in a phase."""
-        read = self.reads[phase] if phase < len(self.reads) else None
-        return 0 if row is None or read is None else row.terms.get(read, 0)
+    def weights(self, rows: Sequence[Linear | None]) -> list[int]:
+        """Return the weight that the row of each phase has for the column."""
+        reads = [*self.reads, *[None] * (len(rows) - len(self.reads))]
+        return [
+            0 if row is None or read is None else row.terms.get(read, 0)
+            for row, read in zip(rows, reads, strict=False)
+        ]
 
-    def ranges(self, rows: Sequence[Linear | None]) -> Ranges:
+    def ranges(self, weights: Sequence[int]) -> Ranges:
         """Return the least and the largest product of each phase."""
         found = []
-        for phase, row in enumerate(rows):
-            weight = self.weight(row, phase)
+        for phase, weight in enumerate(weights):
             read = self.reads[phase] if weight else None
             ends = (read.lowest * weight, read.highest * weight) if read else (0, 0)
             found.append((min(ends), max(ends)))
         return np.array(found, dtype=object).T
 
-    def is_shift(self, rows: Sequence[Linear | None]) -> bool:
-        """Whether the column's weight is one power of two, or its negative, in all rows; or 0."""
-        values = {self.weight(row, phase) for phase, row in enumerate(rows)}
-        value = abs(min(values))
-        return len(values) == 1 and value & (value - 1) == 0
+
+def is_shift(weights: Sequence[int]) -> bool:
+    """Whether a weight is one power of two, or its negative, in all phases; or 0."""
+    value = abs(weights[0])
+    return len(set(weights)) == 1 and value & (value - 1) == 0
+
+
+def product_in_turn(
+    placer: Placer, op: Op, weights: Sequence[int], name: str, layer: str, readers: int
+) -> Op:
+    """Return the product of an operation and a weight that is another one in each phase.
+
+    So many multipliers read the operation.
+    """
+    weight = placer.constants(f"{name}_weight_for_{op.name}", layer, weights)
+    corners = [x * w for x in (op.lowest, op.highest) for w in weights]
+    return placer.add(
+        f"{name}_from_{op.name}",
+        layer,
+        (min(corners), max(corners)),
+        (op, weight),
+        lambda x, w: x * w,
+        placer.delays.product(op.width, weight.width) + placer.delays.net(readers),
+        kind="product",
+    )
 
 
 def turn_terms(
@@ -107,25 +129,14 @@ def turn_terms(
     """
     terms = []
     for column in columns:
-        op = column.op
-        values = [column.weight(row, phase) for phase, row in enumerate(rows)]
-        if not any(values):
+        weights = column.weights(rows)
+        if not any(weights):
             continue
-        if column.is_shift(rows):
-            terms.append(Term(op, abs(values[0]).bit_length() - 1, values[0] < 0))
+        if is_shift(weights):
+            terms.append(Term(column.op, abs(weights[0]).bit_length() - 1, weights[0] < 0))
             continue
-        weight = placer.constants(f"{name}_weight_for_{op.name}", layer, values)
-        corners = [x * w for x in (op.lowest, op.highest) for w in values]
-        product = placer.add(
-            f"{name}_from_{op.name}",
-            layer,
-            (min(corners), max(corners)),
-            (op, weight),
-            lambda x, w: x * w,
-            placer.delays.product(op.width, weight.width) + placer.delays.net(readers),
-            kind="product",
-        )
-        terms.append(Term(product, 0, negative=False, ranges=column.ranges(rows)))
+        product = product_in_turn(placer, column.op, weights, name, layer, readers)
+        terms.append(Term(product, 0, negative=False, ranges=column.ranges(weights)))
     return terms
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from rnnrtl.fixedpoint import Overflow
-from rnnrtl.graph.lookup import Limited, LookedUp, Magnitude, Mirror, RomRead
+from rnnrtl.graph.lookup import LookedUp, Magnitude, Mirror, RomRead
 from rnnrtl.graph.nodes import (
     Add,
     Clamp,
     LastStep,
+    Limited,
     MatVec,
     Multiply,
     Node,
@@ -65,7 +66,7 @@ def changes_nothing(node: Node, operands: tuple[Op, ...]) -> bool:
     if isinstance(node, Clamp | ZeroOutside):
         return op.lowest >= node.form.min_code and op.highest <= node.form.max_code
     if isinstance(node, Limited):
-        return op.lowest >= -node.limit - 1 and op.highest <= node.limit
+        return op.lowest >= node.least and op.highest <= node.most
     if isinstance(node, Wrap):
         half = 1 << (node.form.width - 1)
         return op.lowest >= -half and op.highest < half
@@ -83,11 +84,11 @@ def delay_of(
         return delays.rom(len(node.rom.codes))
     if isinstance(node, Mirror):
         return delays.adder(range_width(*bounds))
-    if isinstance(node, Limited) or (
-        isinstance(node, Clamp) and node.form.overflow is Overflow.SAT
-    ):
+    # Whose ends are all ones or all zeros takes no comparator.
+    whole = isinstance(node, Limited) and node.least == ~node.most
+    if whole or (isinstance(node, Clamp) and node.form.overflow is Overflow.SAT):
         return delays.saturation(width - range_width(*bounds))
-    if isinstance(node, Clamp | ZeroOutside | Magnitude | RoundShift):
+    if isinstance(node, Clamp | Limited | ZeroOutside | Magnitude | RoundShift):
         return delays.adder(width) + delays.logic  # a comparator or negation, then a selection
     return delays.logic if isinstance(node, Relu) else 0.0
 

@@ -6,10 +6,12 @@ AMD white paper WP486.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from operator import gt
 from typing import Any
 
 from rnnrtl.fixedpoint import arithmetic
-from rnnrtl.schedule.folding import Column, turn_terms
+from rnnrtl.schedule.folding import Column, is_shift, product_in_turn, turn_terms
 from rnnrtl.schedule.linear import Linear
 from rnnrtl.schedule.operations import range_width
 from rnnrtl.schedule.place import Placer
@@ -64,49 +66,26 @@ def _packed(
 ) -> tuple[Term, Term] | None:
     """Return both rows' terms of a column from one multiplier, or None where that does not do."""
     op, delays = column.op, placer.delays
-    high, low = ([column.weight(row, n) for n, row in enumerate(r)] for r in rows)
-    if column.is_shift(rows[0]) or column.is_shift(rows[1]):  # no multiplier would be saved
+    high, low = (column.weights(row) for row in rows)
+    if is_shift(high) or is_shift(low):  # no multiplier would be saved
         return None
-    ends = [[x * w for x in (op.lowest, op.highest) for w in values] for values in (high, low)]
-    bounds = [(min(products), max(products)) for products in ends]
+    corners = [[x * w for x in (op.lowest, op.highest) for w in weights] for weights in (high, low)]
+    bounds = [(min(products), max(products)) for products in corners]
     shift = range_width(min(bounds[1][0], -1), bounds[1][1])
     together = [packed(a, b, shift) for a, b in zip(high, low, strict=True)]
-    width = range_width(min(together), max(together))
     # An unsigned operand needs a sign bit in a DSP block.
-    signed = op.width + (op.lowest >= 0)
-    narrow, wide = sorted(delays.multiplier_bits)
-    if max(width, signed) > wide or min(width, signed) > narrow:
+    widths = sorted((range_width(min(together), max(together)), op.width + (op.lowest >= 0)))
+    if any(map(gt, widths, sorted(delays.multiplier_bits))):
         return None
-    weight = placer.constants(f"{names[0]}_weights_for_{op.name}", layer, together)
-    corners = [x * w for x in (op.lowest, op.highest) for w in together]
-    product = placer.add(
-        f"{names[0]}_both_from_{op.name}",
-        layer,
-        (min(corners), max(corners)),
-        (op, weight),
-        lambda x, w: x * w,
-        delays.product(op.width, weight.width) + delays.net(readers // 2),
-        kind="product",
+    product = product_in_turn(placer, op, together, f"{names[0]}_both", layer, readers // 2)
+    # The lower half is bits of the product; the upper one makes up for the sign of the lower one.
+    halves = (
+        (partial(upper_product, shift=shift), delays.adder(range_width(*bounds[0])), "adder", high),
+        (partial(lower_product, shift=shift), 0.0, "wire", low),
     )
-    lower = placer.add(
-        f"{names[1]}_from_{op.name}",
-        layer,
-        bounds[1],
-        (product,),
-        lambda p: lower_product(p, shift),
-        0.0,
-        kind="wire",
-    )
-    upper = placer.add(
-        f"{names[0]}_from_{op.name}",
-        layer,
-        bounds[0],
-        (product,),
-        lambda p: upper_product(p, shift),
-        delays.adder(range_width(*bounds[0])),
-        kind="adder",
-    )
-    return (
-        Term(upper, 0, negative=False, ranges=column.ranges(rows[0])),
-        Term(lower, 0, negative=False, ranges=column.ranges(rows[1])),
-    )
+    found = []
+    for (half, delay, kind, weights), name, ends in zip(halves, names, bounds, strict=True):
+        title = f"{name}_from_{op.name}"
+        part = placer.add(title, layer, ends, (product,), half, delay, kind=kind)
+        found.append(Term(part, 0, negative=False, ranges=column.ranges(weights)))
+    return found[0], found[1]

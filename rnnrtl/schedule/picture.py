@@ -217,6 +217,8 @@ def svg(schedule: "Schedule") -> str:
         f"one time step at {schedule.clock_mhz:g} MHz on {schedule.target}: "
         f"{schedule.cycles_per_step} cycles a step, result after {schedule.tail_cycles}"
     )
+    if schedule.turns:
+        title += f"; {schedule.edges_per_cycle} of them in each cycle below"
     _text(root, 8, _LINE - 5, title)
     for number, cycle in enumerate(cycles):
         edge = _NAMES + number * _CYCLE

@@ -1,5 +1,6 @@
 """Placing operations in clock cycles: as soon as possible, chained as far as the clock allows."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +23,14 @@ class Placer:
     period : clock period, ns
     weight_storage : where constants that change from cycle to cycle are: "logic", "block" (RAM), or
         "auto", by their number
+    product_wait : what comes before every product, ns
     ops : everything placed so far, operands first
     """
 
     delays: Delays
     period: float
     weight_storage: str = "auto"
+    product_wait: float = 0.0
     ops: list[Op] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,6 +69,8 @@ class Placer:
         is not given, and then it has as many phases as they. `at` is a time found by the caller
         instead.
         """
+        if kind == "product":
+            delay += self.product_wait
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
             raise UnsupportedError(
@@ -110,17 +115,16 @@ class Placer:
         ever read.
         """
         first: dict[Op, int] = {}
-        again: set[Op] = set()
         for phase, op in enumerate(reads):
             if op is not None:
-                again.update({op} & first.keys())
                 first.setdefault(op, phase)
         operands = tuple(first)
+        count = Counter(reads)
         number = {op: n for n, op in enumerate(operands)}
         times = []
         for op, phase in first.items():
             # What is read again stands in its register from the first time on.
-            held = op in again and op.kind not in _SOURCES
+            held = count[op] > 1 and op.kind not in _SOURCES
             cycle, ready = (op.cycle + 1, 0.0) if held else (op.cycle, op.ready)
             if op.kind != "constant" and cycle >= phase:
                 times.append((cycle - phase, ready))

@@ -1,5 +1,6 @@
 """Reuse factors: how the products of a recurrent layer share multipliers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnrtl.errors import UnsupportedError
@@ -30,6 +31,28 @@ class Reuse:
         return self.turns * self.phases
 
 
+def products_of(layer: Recurrent) -> int:
+    """Return how many products with weights a step of a layer takes."""
+    return len(layer.gate_names) * layer.units * (layer.units + layer.features)
+
+
+def shared_multipliers(layers: Sequence[Recurrent], factor: int) -> int | None:
+    """Return how many multipliers all products of a network share, where a factor asks for that.
+
+    None where every layer has a multiplier for each of its gates. Raises UnsupportedError for a
+    factor that is more than the products of a step.
+    """
+    if factor <= min(layer.units for layer in layers) ** 2:
+        return None
+    products = sum(products_of(layer) for layer in layers)
+    if factor > products:
+        raise UnsupportedError(
+            f"reuse_factor {factor} is too much: a step has {products} products with weights, and "
+            f"reuse_factor {products} is one multiplier for everything"
+        )
+    return -(-products // factor)
+
+
 def reuse_of(layer: Recurrent, factor: int | tuple[int, int], *, packed: bool = False) -> Reuse:
     """Return the way to compute a layer's step that takes the fewest cycles.
 
@@ -38,16 +61,18 @@ def reuse_of(layer: Recurrent, factor: int | tuple[int, int], *, packed: bool = 
     Of one factor for both the recurrent kernel has it, and the kernel as many multipliers as it
     takes to keep up. Where products are `packed`, half as many do.
 
-    Raises UnsupportedError for a factor that would leave less than a multiplier for every gate.
+    A multiplier for every gate is the fewest: what one factor for both asks beyond that is for
+    `shared_multipliers`. Raises UnsupportedError for a pair that asks for less.
     """
     both = isinstance(factor, tuple)
-    of_kernel, of_recurrent = factor if isinstance(factor, tuple) else (factor, factor)
     units, features = layer.units, layer.features
-    if of_recurrent > units * units or (both and of_kernel > units * features):
-        most = f"({units * features}, {units * units})" if both else f"{units * units}"
+    most = (units * features, units * units)
+    of_kernel, of_recurrent = factor if isinstance(factor, tuple) else (1, min(factor, most[1]))
+    if of_recurrent > most[1] or (both and of_kernel > most[0]):
         raise UnsupportedError(
             f"reuse_factor {factor} is too much for {layer.name}: with {units} units and "
-            f"{features} features at most {most}, which is a multiplier a gate"
+            f"{features} features at most {most}, which is a multiplier a gate; one number for "
+            "both may be larger"
         )
     found = []
     for at_once in range(1, units + 1):

@@ -149,8 +149,8 @@ class _Products:
                     title,
                     self._layer,
                     bounds,
-                    (op,),
-                    lambda v: v * factor,
+                    (op, placer.constant(title, self._layer, factor)),
+                    lambda v, weight: v * weight,
                     placer.delays.product(op.width, factor.bit_length() + 1)
                     + placer.delays.net(self._readers[op]),
                     kind="product",
@@ -193,6 +193,11 @@ def _sums(factors: set[int]) -> dict[int, tuple[int, int]]:
 
 def tree(placer: Placer, terms: Iterable[Term], name: str, layer: str) -> Op:
     """Place two-input adders until one term is left, joining the two earliest each time."""
+    return summed(placer, terms, name, layer).op
+
+
+def summed(placer: Placer, terms: Iterable[Term], name: str, layer: str) -> Term:
+    """Return the operation that `tree` does, with its range in each phase where that is known."""
     queue: list[tuple[tuple[int, float], int, Term]] = []
     count = 0
 
@@ -219,15 +224,18 @@ def tree(placer: Placer, terms: Iterable[Term], name: str, layer: str) -> Op:
             bounds = (int(ranges[0].min()), int(ranges[1].max()))
         push(Term(join(placer, a, b, title, layer, bounds), shift, negative, ranges=ranges))
     last = queue[0][2]
-    if not last.negative:
-        if not last.shift:
-            return last.op
-        return placer.add(
+    if last.negative:
+        zero = Term(placer.constant(name, layer, 0), 0, negative=False)
+        op = join(placer, zero, last, name, layer)
+    elif last.shift:
+        op = placer.add(
             name, layer, last.bounds, (last.op,), lambda v: shift_left(v, last.shift), 0.0,
             kind="wire",
         )  # fmt: skip
-    zero = Term(placer.constant(name, layer, 0), 0, negative=False)
-    return join(placer, zero, last, name, layer)
+    else:
+        op = last.op
+    ranges = None if last.ranges is None else last.added_ranges(last.ranges.shape[1])
+    return Term(op, 0, negative=False, ranges=ranges)
 
 
 def _in_dsp(placer: Placer, a: Term, b: Term, delay: float) -> tuple[int, float] | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rnnrtl.graph.nodes import Constant, MatVec, Node
-from rnnrtl.schedule.array import Array, Head, Lanes
+from rnnrtl.schedule.array import Array
 from rnnrtl.schedule.folding import turn_constants
 from rnnrtl.schedule.linear import is_sum
 from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.passes import Head, Lanes
 from rnnrtl.schedule.reuse import Reuse
 from rnnrtl.schedule.sums import narrowed
 from rnnrtl.schedule.trees import Term, tree
@@ -32,6 +33,7 @@ class InTurns:
     ) -> None:
         self._owner = owner
         self._units: dict[Node, tuple[Op, ...]] = {}
+        self._from_outside: dict[tuple[Node, str], tuple[Op, ...]] = {}
         self._arrays: dict[str, Array] = {}
         self._lies: dict[str, Lanes] = {}
         self.heads: list[Head] = []
@@ -112,11 +114,13 @@ class InTurns:
         """Return the lanes of a node in the phases of a layer in turns."""
         if node in self and self._owner.graph.layer_of[node] == layer:
             return self.units(node)
-        if node not in self._units:
+        if (node, layer) not in self._from_outside:
             ops = self._owner.materialise(node)
             count = min(self._lies[layer].units, node.size)
-            self._units[node] = tuple(self._chosen(node, u, layer, ops) for u in range(count))
-        return self._units[node]
+            self._from_outside[node, layer] = tuple(
+                self._chosen(node, unit, layer, ops) for unit in range(count)
+            )
+        return self._from_outside[node, layer]
 
     def _chosen(self, node: Node, unit: int, layer: str, ops: tuple[Op, ...]) -> Op:
         """Return one lane of a node after the other, each in the phase of its layer."""
@@ -139,11 +143,16 @@ class InTurns:
         forms = owner.linear(node)
         leaves = dict.fromkeys(owner.sums.leaves(node))
         added = []
+        seen = set()  # two vectors may be one in some lanes, as x and relu(x): their weights add up
         for leaf in leaves:
-            if not isinstance(leaf, MatVec | Constant):
-                op = self._in_units(leaf, layer)[unit]
-                weight = forms[unit].terms[op if leaf in self else owner.materialise(leaf)[unit]]
-                added.append(Term(op, abs(weight).bit_length() - 1, weight < 0))
+            if isinstance(leaf, MatVec | Constant):
+                continue
+            op = self._in_units(leaf, layer)[unit]
+            term = op if leaf in self else owner.materialise(leaf)[unit]
+            weight = 0 if term in seen else forms[unit].terms.get(term, 0)
+            seen.add(term)
+            bits = [n for n in range(weight.bit_length()) if abs(weight) >> n & 1]
+            added += [Term(op, bit, weight < 0) for bit in bits]
         if not any(isinstance(leaf, MatVec) for leaf in leaves):
             constants = [0] * (lies.phase(node.size - 1) + 1)
             for n in range(unit, node.size, lies.units):

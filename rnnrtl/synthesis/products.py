@@ -20,9 +20,9 @@ def keep_largest(file: Path, target: str, multipliers: int) -> None:
     cells = (cell for module in design["modules"].values() for cell in module["cells"].values())
     products = [(cell, *_widths(cell)) for cell in cells if cell["type"] == "$mul"]
     left = multipliers
-    block_a, block_b = delays_of(target).multiplier_bits
+    blocks_of = delays_of(target).blocks
     for cell, a, b in sorted(products, key=lambda p: p[1] * p[2], reverse=True):
-        blocks = -(-a // block_a) * -(-b // block_b)
+        blocks = blocks_of(a, b)
         if blocks <= left:
             left -= blocks
         else:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import Format, Precision
+from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor
 from rnnrtl.network import Network
-from rnnrtl.tuning.survey import WEIGHTS, Seen, Tensor, average_bits, survey
+from rnnrtl.tuning.survey import average_bits, survey
 from rnnrtl.tuning.trials import Metric, Trial, Trials
 
 NARROWEST, WIDEST = 2, 24
@@ -27,6 +28,8 @@ WIDEST_TABLE = 16
 
 LOST_WEIGHT = 4
 """Trials that keep a metric for one that loses it, where errors are taken to be too large."""
+
+SPARE = ("hardware", "bits")
 
 TO_TABLES = ("preactivation", "cell_preactivation")
 """What goes into tables. The search may take its integer bits too: tables are flat far from 0."""
@@ -61,6 +64,7 @@ def find_precision(
     target: float | None = None,
     max_error: float | None = None,
     margin: float = 0.25,
+    spare: str = "hardware",
     state: str | PathLike[str] | None = None,
     progress: Report | None = None,
 ) -> Precision:
@@ -80,6 +84,8 @@ def find_precision(
         float, which is to stay at or above `target`
     max_error : largest difference of any output from the float network's
     margin : share by which values may exceed those of x before they saturate
+    spare : "hardware", or "bits": those of an average weight and an average activation, where what
+        counts is memory, or a comparison with other work
     state : a JSON file that keeps what was tried: a search that was interrupted goes on from there
     progress : called with a `Found` for every bit that was taken
 
@@ -89,8 +95,11 @@ def find_precision(
     InputError : for x that is no input of the network, and a metric that gives no number
     """
     _check_aim(metric, target, max_error, margin)
+    if spare not in SPARE:
+        raise PrecisionError(f"unknown spare {spare!r}, known: {', '.join(SPARE)}")
     trials = Trials(network, x, metric, None if state is None else Path(state))
-    search = _Search(network, trials, target, max_error, survey(network, trials.x), margin)
+    seen = survey(network, trials.x)
+    search = _Search(network, trials, target, max_error, seen, margin, spare == "bits")
     try:
         formats = search.run(progress)
     finally:
@@ -145,6 +154,7 @@ class _Search:
     max_error: float | None
     seen: Mapping[Tensor, Seen]
     margin: float
+    bits: bool
     outcomes: dict[Trial, bool] = field(default_factory=dict)
 
     @property
@@ -221,9 +231,7 @@ class _Search:
 
     def _alike(self, width: int) -> Formats:
         """Return formats of one width for all tensors, each with the integer bits it needs."""
-        return {
-            tensor: _format(tensor, seen, width, self.margin) for tensor, seen in self.seen.items()
-        }
+        return {tensor: _format(tensor, self.seen, width, self.margin) for tensor in self.seen}
 
     def _descent(self, formats: Formats, trial: Trial) -> Iterator[tuple[Formats, Trial]]:
         """Take bits one by one, and yield what is left each time; end where that is too coarse.
@@ -250,7 +258,18 @@ class _Search:
                 yield formats, trial
                 heapq.heappush(queue, (-math.inf, move, -1))
             else:
-                heapq.heappush(queue, (_price(trial, found), move, taken))
+                more_error = found.mean_square - trial.mean_square
+                spared = self._cost(formats, trial) - self._cost(following, found)
+                heapq.heappush(queue, (more_error / max(spared, 1e-9), move, taken))
+
+    def _cost(self, formats: Formats, trial: Trial) -> float:
+        if not self.bits:
+            return trial.cost
+        total = 0.0
+        for weights in (True, False):
+            kind = {t: s.values for t, s in self.seen.items() if (t[1] in WEIGHTS) == weights}
+            total += sum(formats[t].width * n for t, n in kind.items()) / sum(kind.values())
+        return total
 
     def _moves(self, formats: Formats) -> Iterator[_Move]:
         for tensor in formats:
@@ -269,21 +288,19 @@ class _Search:
         return self.trials(_precision(formats))
 
 
-def _price(before: Trial, after: Trial) -> float:
-    """Return how much more error a move brings for what it spares."""
-    return (after.mean_square - before.mean_square) / max(before.cost - after.cost, 1e-3)
-
-
-def _format(tensor: Tensor, seen: Seen, width: int, margin: float) -> Format:
+def _format(tensor: Tensor, seen: Mapping[Tensor, Seen], width: int, margin: float) -> Format:
     """Return a format that holds what was seen and the margin, as wide as is sensible."""
-    largest = max(-seen.lowest, seen.highest)
-    if tensor[1] not in WEIGHTS:
+    layer, name = tensor
+    found = seen[tensor]
+    largest = max(-found.lowest, found.highest)
+    if name not in WEIGHTS:
         largest *= 1 + margin
-    if seen.tabled:
-        largest = 1.0  # what a table must be able to give
-    elif tensor[1] == "hidden":
+    if found.tables:  # which must be able to give 1, and give no more
+        largest = max(largest, 1.0) if found.sums else 1.0
+    of_hidden = [seen[layer, t] for t in ("candidate", "cell_activation") if (layer, t) in seen]
+    if name == "hidden" and not any(s.sums for s in of_hidden):
         largest = min(largest, 1.0)
-    if seen.tabled or tensor[1] in TO_TABLES:
+    if found.tables or name in TO_TABLES:
         width = min(width, WIDEST_TABLE)
     # Never far below the point: a tensor of zeros has no bits to lose.
     int_bits = 1 + max(math.ceil(math.log2(largest)), -16) if largest else 1

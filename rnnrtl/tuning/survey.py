@@ -1,69 +1,13 @@
-"""What values each tensor takes in float64, and how many of them there are."""
+"""How many values of each tensor there are, and their average bits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.graph.real import Real, RealNumbers, run
+from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor, surveyed
 from rnnrtl.network import FloatArray, Network
-
-Tensor = tuple[str, str]
-"""Layer (or "" for the network's input) and tensor."""
-
-WEIGHTS = ("kernel", "recurrent_kernel", "bias")
-
-
-@dataclass
-class Seen:
-    """The values of one tensor.
-
-    Members
-    -------
-    lowest, highest : the extremes, and 0
-    values : how many there were
-    tabled : whether a table gives them, so that they lie within -1..1 whatever the data
-    """
-
-    lowest: float = 0.0
-    highest: float = 0.0
-    values: int = 0
-    tabled: bool = False
-
-    def add(self, values: NDArray[np.float64]) -> None:
-        """Take in some values."""
-        self.lowest = min(self.lowest, float(values.min(initial=0)))
-        self.highest = max(self.highest, float(values.max(initial=0)))
-        self.values += values.size
-
-
-class _Surveyed(Real):
-    """Vectors that note their values wherever one is brought into a format: that is a `Seen`."""
-
-    def to(self, form: Any) -> Self:
-        form.add(self.values)
-        return self
-
-    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
-        found = super().lookup(function, output, input_)
-        output.add(found.values)
-        output.tabled = True
-        return found
-
-
-class _Weights(RealNumbers):
-    """Weights that note their values wherever they are read."""
-
-    def constant(self, values: NDArray[np.float64], form: Any) -> Real:
-        form.add(values)
-        return super().constant(values, form)
-
-    def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
-        form.add(matrix)
-        return super().matvec(matrix, form, x)
 
 
 def survey(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
@@ -71,20 +15,15 @@ def survey(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
 
     The number of values is that of a time step: the weights that are held, the lanes of a vector.
     """
-    step = _surveyed(network, np.zeros((1, 1, network.features)))
-    whole = _surveyed(network, x)
+    step = _step(network)
     return {
-        tensor: Seen(found.lowest, found.highest, step[tensor].values, found.tabled)
-        for tensor, found in whole.items()
+        tensor: replace(found, values=step[tensor].values)
+        for tensor, found in surveyed(network, x).items()
     }
 
 
-def _surveyed(network: Network, x: FloatArray) -> dict[Tensor, Seen]:
-    found: dict[Tensor, Seen] = {("", "input"): Seen()}
-    found["", "input"].add(x)
-    numbers = _Weights(_Surveyed)
-    run(network, x, numbers, lambda layer, tensor: found.setdefault((layer, tensor), Seen()))
-    return found
+def _step(network: Network) -> Mapping[Tensor, Seen]:
+    return surveyed(network, np.zeros((1, 1, network.features)))
 
 
 def average_bits(network: Network, precision: Precision) -> tuple[float, float]:
@@ -94,12 +33,10 @@ def average_bits(network: Network, precision: Precision) -> tuple[float, float]:
     are the lanes of all vectors of a time step that have a format: the input, what goes into
     activation tables and comes out of them, states, and outputs of dense layers.
     """
-    sizes = _surveyed(network, np.zeros((1, 1, network.features)))
+    sizes = _step(network)
     averages = []
     for weights in (True, False):
-        chosen = {
-            t: s.values for t, s in sizes.items() if (t[1] in WEIGHTS) == weights and s.values
-        }
+        chosen = {t: seen.values for t, seen in sizes.items() if (t[1] in WEIGHTS) == weights}
         bits = sum(precision.format(*tensor).width * n for tensor, n in chosen.items())
         averages.append(bits / sum(chosen.values()))
     return averages[0], averages[1]

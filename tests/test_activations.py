@@ -1,0 +1,121 @@
+"""Activation functions: every code against the function, and inside cells."""
+
+import numpy as np
+import pytest
+
+from rnnrtl.design import SimulatorName
+from rnnrtl.errors import UnsupportedError
+from rnnrtl.fixedpoint import Format
+from rnnrtl.network import ACTIVATIONS, GATE_ACTIVATIONS, Dense, Network
+from tests import float_reference
+from tests.networks import CELLS, dense, inputs, network, recurrent, reference
+from tests.test_modes import check, designed
+
+FORMATS = (
+    "fixed<10,4>", "fixed<12,3,RND_CONV,SAT_SYM>", "fixed<9,2,RND_ZERO,SAT>", "ap_fixed<8,3>",
+    "fixed<8,8>", "fixed<7,1,TRN_ZERO,SAT_ZERO>", "fixed<16,6>",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMATS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_code(activation: str, text: str) -> None:
+    """Within one LSB of the function, which saturates at the ends of the format."""
+    form = Format.parse(text)
+    one = Dense("one", np.ones((1, 1)), np.zeros(1), activation)
+    design = designed(
+        Network((one,), 1), "static", {"*": form, "one.kernel": "fixed<2,2>", "one.bias": form}
+    )
+    codes = np.arange(-(1 << (form.width - 1)), 1 << (form.width - 1))
+    values = codes[:, None, None] * form.lsb
+    exact = float_reference.FUNCTIONS[activation](values.astype(np.float64))
+    expected = np.clip(exact, form.min_code * form.lsb, form.max_code * form.lsb)
+    assert np.abs(design.predict(values) - expected).max() <= form.lsb * (1 + 1e-9)
+
+
+def of(
+    cell: str, activation: str, recurrent_activation: str, head: str = "linear", steps: int = 3
+) -> Network:
+    layer = recurrent(cell, 3, 3, scale=0.4)
+    layer = type(layer)(
+        **{
+            **vars(layer),
+            "activation": activation,
+            "recurrent_activation": recurrent_activation,
+        }
+    )
+    return network(layer, dense(3, 2, head), steps=steps)
+
+
+PAIRS = [
+    *((activation, "sigmoid") for activation in ACTIVATIONS),
+    *(("tanh", gate) for gate in GATE_ACTIVATIONS[1:]),
+]
+
+
+@pytest.mark.parametrize(("activation", "gate"), PAIRS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells_are_close_to_float(cell: str, activation: str, gate: str) -> None:
+    net = of(cell, activation, gate)
+    x = inputs(net, batch=50, scale=0.5)
+    np.testing.assert_allclose(net.predict(x), reference(net, x), atol=1e-12)
+    design = designed(net, "static", "fixed<20,6>")
+    np.testing.assert_allclose(design.predict(x), reference(net, x), atol=0.01)
+
+
+@pytest.mark.parametrize("mode", ["static", "interleaved", "unrolled"])
+@pytest.mark.parametrize(("activation", "gate"), PAIRS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_bit(cell: str, activation: str, gate: str, mode: str) -> None:
+    check(designed(of(cell, activation, gate, activation), mode))
+
+
+@pytest.mark.parametrize("factor", [2, 9, 30])
+@pytest.mark.parametrize(("activation", "gate"), PAIRS)
+def test_every_bit_in_turns(activation: str, gate: str, factor: int) -> None:
+    for cell in CELLS:
+        check(designed(of(cell, activation, gate, activation), "static", reuse_factor=factor))
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("activation", ["hard_tanh", "elu", "softplus"])
+def test_every_simulator(activation: str, simulator: SimulatorName) -> None:
+    check(designed(of("lstm", activation, "hard_sigmoid", activation), "static"), simulator)
+
+
+@pytest.mark.parametrize("text", ["fixed<10,4>", "ap_fixed<12,4>", "fixed<8,3,RND_CONV,SAT_SYM>"])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 5, 11])
+def test_softmax_within_one_lsb(lanes: int, text: str) -> None:
+    form = Format.parse(text)
+    head = Dense("head", np.eye(lanes), np.zeros(lanes), "softmax")
+    net = Network((head,), 1)
+    design = designed(net, "static", {"*": form, "head.kernel": "fixed<2,2>"})
+    rng = np.random.default_rng(lanes)
+    spread = rng.uniform(-1, 1, (3000, 1, lanes)) * rng.choice([0.1, 1, 4, 8], (3000, 1, 1))
+    x = np.clip(np.round(spread / form.lsb), form.min_code, form.max_code) * form.lsb
+    expected = float_reference.FUNCTIONS["softmax"](x)
+    np.testing.assert_allclose(net.predict(x), expected, atol=1e-12)
+    assert np.abs(design.predict(x) - expected).max() <= form.lsb
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor"),
+    [("static", 1), ("static", 3), ("static", 30), ("interleaved", 1), ("interleaved", 5),
+     ("unrolled", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+def test_every_bit_of_softmax(mode: str, factor: int, sequences: bool) -> None:
+    layers = (recurrent("gru_after", 3, 3, sequences=sequences), dense(3, 4, "relu", name="a"))
+    net = network(*layers, dense(4, 3, "softmax"), steps=3)
+    check(designed(net, mode, reuse_factor=factor))
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_softmax_in_every_simulator(simulator: SimulatorName) -> None:
+    net = network(recurrent("lstm", 3, 3), dense(3, 3, "softmax"), steps=3)
+    check(designed(net, "static", "fixed<10,4>", reuse_factor=3), simulator)
+
+
+def test_gates_lie_within_0_and_1() -> None:
+    with pytest.raises(UnsupportedError, match="activation 'tanh' is not supported"):
+        of("lstm", "tanh", "tanh")
