@@ -15,7 +15,7 @@ from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
-from rnnrtl.graph.evaluate import Plan, evaluate, plan
+from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.trace import Graph, trace, trace_unrolled
 from rnnrtl.hardware.core import Core
@@ -80,7 +80,6 @@ class Design:
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(network, precision, few_products=few_products)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
-        self._plan: Plan = plan(self.graph)
 
     @property
     def name(self) -> str:
@@ -162,7 +161,11 @@ class Design:
 
     def predict_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Run the bit-exact reference from input codes to output codes."""
-        return evaluate(self.graph, codes, ordered=self._plan)
+        return self._program.run(codes)
+
+    @cached_property
+    def _program(self) -> Program:
+        return Program(self.graph)
 
     def vectors(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return input and expected codes beat by beat: (sequences, beats, lanes of a beat).
