@@ -157,10 +157,20 @@ class Design:
         x has shape (batch, steps, features). Returns float64 values exactly on the output grid,
         (batch, outputs), or (batch, steps, outputs) where the network returns sequences.
         """
-        return to_values(self.predict_codes(self.input_codes(x)), self.graph.output_format)
+        values = checked_input(self.network, x)
+        # In pieces that stay in the cache on the way; none is one piece of no sequence.
+        pieces = [
+            self.predict_codes(to_codes(values[start : start + chunk], self.graph.input_format))
+            for chunk in [self._program.chunk]
+            for start in range(0, max(len(values), 1), chunk)
+        ]
+        return to_values(np.concatenate(pieces), self.graph.output_format)
 
     def predict_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Run the bit-exact reference from input codes to output codes."""
+        """Run the bit-exact reference from input codes to output codes, of the shapes of `predict`.
+
+        Raises InputError for codes that the input format does not have.
+        """
         return self._program.run(codes)
 
     @cached_property

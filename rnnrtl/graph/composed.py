@@ -1,11 +1,11 @@
 """Chains of lane-wise operations as one table, read at the number that the chain begins with.
 
-The table is what the chain's own arithmetic gives for every number that can come in, so that nothing
-is computed in two ways.
+The table is what the chain's own arithmetic gives for every number that can come in, so that
+nothing is said twice of what it computes.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,25 +30,26 @@ from rnnrtl.graph.nodes import (
     State,
     Subtract,
 )
+from rnnrtl.graph.sums import EXACT, magnitudes
 
 MOST_CODES = 1 << 18
-"""Numbers for which a chain is tried out: tens of milliseconds."""
+"""Numbers for which a chain is tried out: milliseconds."""
 
 _MIXING = (Input, State, MatVec, Part, Joined, LastStep)
 """What is no function of the same lane of its arguments at the same step."""
 
 _CHEAP = (Add, Subtract, Multiply, ShiftLeft, ShiftRight, Clamp, Limited, Relu, Proved, LookedUp)
-"""What NumPy does in less time than a table is read."""
+"""What takes NumPy less time than reading a table."""
 
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A function of one number: values[min(max(x - first, 0), last place)].
+    """A function of one number x: values[min(max(x - first, 0), the last place)].
 
     Members
     -------
     source : the node that gives x
-    first : the x of the first entry; below it the function is constant, as it is above the last
+    first : the x of the first entry
     values : entries, int64
     """
 
@@ -57,49 +58,56 @@ class Composed:
     values: IntArray
 
 
-def compose(node: Node, order: Mapping[Node, int]) -> Composed | None:
-    """Return a node as a table, or None where that cannot be, or gains nothing.
+def compose(node: Node, order: Mapping[Node, int], users: Mapping[Node, int]) -> Composed | None:
+    """Return a node as a table, or None where that cannot be or gains nothing.
 
-    It is read as far ahead of the node as one number determines it, in all lanes alike, and has not
-    more than `MOST_CODES` values. `order` has each node's place, behind those of its arguments.
+    It is read as far ahead of the node as one number determines it, in all lanes alike, and has
+    at most `MOST_CODES` values.
+
+    Parameters
+    ----------
+    order : each node's place, behind those of its arguments
+    users : how many read each node
     """
     chain: list[Node] = []
     gains = False
-    best: tuple[Node, int] | None = None  # the source, and how much of the chain lies behind it
+    found: tuple[Node, int] | None = None  # the source, and how much of the chain lies behind it
     waiting = [(-order[node], node)]
-    while True:
+    while waiting:
         _, last = heapq.heappop(waiting)
         if last.dtype is object:
             break
-        if not waiting and gains and span(last) <= MOST_CODES:
-            best = last, len(chain)
-        if isinstance(last, _MIXING):
-            break
+        if not waiting and gains and _span(last) <= MOST_CODES:
+            found = last, len(chain)
+        if isinstance(last, _MIXING) or (chain and not gains and users[last] > 1):
+            break  # what others read too is there already
         chain.append(last)
         gains |= not isinstance(last, _CHEAP)
-        for arg in last.args:
-            if isinstance(arg, Constant):
-                if span(arg) > 1 or arg.dtype is object:
-                    return _tried(chain, best)
-            elif all(arg is not other for _, other in waiting):
-                heapq.heappush(waiting, (-order[arg], arg))
-        if not waiting:
+        constants = [arg for arg in last.args if isinstance(arg, Constant)]
+        if any(_span(arg) > 1 or arg.dtype is object for arg in constants):
             break
-    return _tried(chain, best)
+        known = {other for _, other in waiting}
+        for arg in {*last.args} - {*constants} - known:
+            heapq.heappush(waiting, (-order[arg], arg))
+    if found is None:
+        return None
+    source, length = found
+    first, values = _tried(chain[:length], source)
+    while isinstance(source, Clamp | Limited) and magnitudes(source.args[0]).max() < EXACT:
+        (source,) = source.args  # the ends of the table do what the clamp does
+    return Composed(source, first, values)
 
 
-def span(node: Node) -> int:
+def _span(node: Node) -> int:
     """Return how many numbers there are from the lowest to the highest that a lane can hold."""
     return max(node.highest) - min(node.lowest) + 1
 
 
-def _tried(chain: list[Node], best: tuple[Node, int] | None) -> Composed | None:
-    if best is None:
-        return None
-    source, length = best
+def _tried(chain: Sequence[Node], source: Node) -> tuple[int, IntArray]:
+    """Return what the chain gives, without what is alike at its ends, and the x of its first."""
     first = min(source.lowest)
     tried: dict[Node, IntArray] = {source: np.arange(first, max(source.highest) + 1)}
-    for node in reversed(chain[:length]):
+    for node in reversed(chain):
         operands = [
             np.array(arg.lowest[0]) if isinstance(arg, Constant) else tried[arg]
             for arg in node.args
@@ -108,6 +116,5 @@ def _tried(chain: list[Node], best: tuple[Node, int] | None) -> Composed | None:
     values = tried[chain[0]]
     changes = np.flatnonzero(np.diff(values))
     if not changes.size:
-        return Composed(source, first, values[:1])
-    start, stop = int(changes[0]), int(changes[-1]) + 2
-    return Composed(source, first + start, values[start:stop])
+        return first, values[:1]
+    return first + int(changes[0]), values[changes[0] : changes[-1] + 2]

@@ -1,4 +1,8 @@
-"""From a graph to the fewest operations of NumPy that give its bits, and in which type each is exact."""
+"""From a graph to few operations of NumPy that give its bits, each in a type that is exact.
+
+Of a chain of operations that one number determines only a table remains, of a sum of products only
+a product by a matrix; its rows share one call with those of all sums of the same vectors.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -68,6 +72,10 @@ class Product:
         return slice(start, start + len(block))
 
 
+_Products = dict[tuple[object, ...], Product]
+"""Products by what makes them one: type, vectors, whether there is a constant."""
+
+
 @dataclass(eq=False)
 class Operation:
     """How a node is computed.
@@ -76,15 +84,17 @@ class Operation:
     -------
     node : what is computed: by its own arithmetic, where neither of the next two is there
     total : the sum that it is, or that its chain begins with
-    drop : bits by which the sum is shifted right
-    table : what is read at the sum (shifted right by `drop`), or at the table's source
+    table : what is read at the sum, or else at `source`
+    source : what the table is read at
+    drop : bits by which the sum or the source is shifted right first
     products : parts of the sum that are products: which, and which of its rows
     """
 
     node: Node
     total: Sum | None = None
-    drop: int = 0
     table: Composed | None = None
+    source: Node | None = None
+    drop: int = 0
     products: list[tuple[Product, slice]] = field(default_factory=list)
 
     @property
@@ -97,7 +107,7 @@ class Operation:
         """What must be there before."""
         if self.total is not None:
             return (*self.total.matrices, *self.total.terms)
-        return (self.table.source,) if self.table is not None else self.node.args
+        return (self.source,) if self.source is not None else self.node.args
 
     @property
     def constant(self) -> Array:
@@ -109,14 +119,14 @@ class Operation:
 
     @property
     def reach(self) -> int:
-        """What no number on the way to the node exceeds; at least `EXACT` for what is no float's."""
+        """What no number on the way exceeds in magnitude; at least `EXACT` where floats fail."""
         node, found = self.node, magnitudes(self.node).max()
+        # A table is read at the distance from its first entry.
+        distance = 0 if self.table is None else abs(self.table.first << self.drop)
         if self.total is not None:
-            # A table is read at the distance from its first entry.
-            total = self.total.reach
-            return int(max(found, total if self.table is None else 2 * total + (1 << self.drop)))
-        if self.table is not None:
-            return int(max(found, 2 * magnitudes(self.table.source).max()))
+            return int(max(found, self.total.reach + distance))
+        if self.source is not None:
+            return int(max(found, magnitudes(self.source).max() + distance))
         if isinstance(node, RomRead | MatVec) or getattr(node, "bits", 0) > MOST_BITS:
             return max(int(found), EXACT)
         found = max([found, *(magnitudes(arg).max() for arg in node.args)])
@@ -146,18 +156,18 @@ def lowered(graph: Graph) -> Lowered:
     """Return what must be computed for a graph, in order."""
     operations = _operations(graph)
     kinds = _kinds(graph, operations)
-    products: dict[tuple[object, ...], Product] = {}
     each: list[Operation | Product] = []
     end: list[Operation | Product] = []
+    products: tuple[_Products, _Products] = {}, {}
     late: set[Node] = set()
     for op in operations:
         if isinstance(op.node, LastStep) or not late.isdisjoint(op.reads):
             late.add(op.node)
-        before = set(products.values())
+        here, known = (end, products[1]) if op.node in late else (each, products[0])
+        before = len(known)
         if op.total is not None:
-            op.products = _products(op, kinds, products)
-        here = end if op.node in late else each
-        here += [product for product, _ in op.products if product not in before]
+            op.products = _products(op, kinds, known)
+        here += list(known.values())[before:]
         here.append(op)
     return Lowered(tuple(each), tuple(end), kinds)
 
@@ -179,59 +189,66 @@ def _operations(graph: Graph) -> list[Operation]:
 
 
 def _operation(node: Node, order: Mapping[Node, int], users: Mapping[Node, int]) -> Operation:
-    table = compose(node, order)
+    table = compose(node, order, users)
     read = node if table is None else table.source
-    drop = 0
+    at, drop = read, 0
+    total = None
     if read is node or users[read] == 1:
-        start = read
-        if isinstance(read, ShiftRight) and read.bits <= MOST_BITS and users[read.args[0]] == 1:
-            start, drop = read.args[0], read.bits
-        total = sum_of(start, users)
-        if total is not None:
-            op = Operation(node, total, drop, table)
-            if op.reach < EXACT:
-                return op
-    return Operation(node, table=table)
+        if isinstance(read, ShiftRight) and read.bits <= MOST_BITS:
+            at, drop = read.args[0], read.bits
+        if at is read or users[at] == 1:
+            total = sum_of(at, users)
+    if total is not None:
+        op = Operation(node, total, table, drop=drop)
+    elif table is not None:
+        op = Operation(node, table=table, source=at, drop=drop)
+    else:
+        op = Operation(node)
+    if table is None:
+        return op if op.reach < EXACT else Operation(node)
+    return op if op.reach < EXACT else Operation(node, table=table, source=table.source)
 
 
 def _kinds(graph: Graph, operations: list[Operation]) -> dict[Node, type]:
     """Choose float32 for layers in which all is exact in it, else float64 wherever that is."""
-    reach: dict[str, int] = {}
-    layers = {op.node: graph.layer_of.get(op.node, "") for op in operations}
+    layers = {node: graph.layer_of.get(node, "") for node in graph.nodes()}
     layers |= {state: loop.layer for loop in graph.loops for state, _ in loop.states}
-    for op in operations:
-        layer = layers[op.node]
-        reach[layer] = max(reach.get(layer, 0), op.reach)
+    reach = {node: int(magnitudes(node).max()) for node in layers}
+    narrow = {
+        layer: all(op.reach < EXACT_FLOAT32 for op in operations if layers[op.node] == layer)
+        for layer in set(layers.values())
+    }
 
     def kind(node: Node) -> type:
-        if node in layers and reach[layers[node]] < EXACT_FLOAT32:
+        if narrow[layers[node]] and reach[node] < EXACT_FLOAT32:
             return np.float32
-        return np.float64 if magnitudes(node).max() < EXACT else node.dtype
+        return np.float64 if reach[node] < EXACT else node.dtype
 
-    return {node: kind(node) for node in graph.nodes()}
+    return {node: kind(node) for node in layers}
 
 
 def _products(
-    op: Operation, kinds: Mapping[Node, type], known: dict[tuple[object, ...], Product]
+    op: Operation, kinds: Mapping[Node, type], known: _Products
 ) -> list[tuple[Product, slice]]:
     """Add a sum to the products of the same vectors, and return its parts."""
     assert op.total is not None
-    kind = kinds[op.node]
-    parts: dict[type, dict[Node, Array]] = {kind: {}}
-    for vector in kinds:  # in one order for all sums
+    own = kinds[op.node]
+    parts: dict[type, dict[Node, Array]] = {own: {}}
+    for vector in kinds:  # in the same order for all sums
         matrix = op.total.matrices.get(vector)
         if matrix is not None:
-            wide = len(vector.lowest) < FLOAT32_FROM
-            wide |= reach_of_product(matrix, vector).max() >= EXACT_FLOAT32
+            small = reach_of_product(matrix, vector).max() < EXACT_FLOAT32
+            kind = np.float32 if small and vector.size >= FLOAT32_FROM else own
             scaled = matrix.astype(np.float64) * 2.0**-op.drop
-            parts.setdefault(kind if wide else np.float32, {})[vector] = scaled
+            parts.setdefault(kind, {})[vector] = scaled
     found = []
     for kind, matrices in parts.items():
-        if not matrices:
-            continue
-        has_constant = kind is kinds[op.node] and bool(op.constant.any())
-        columns = [*matrices.values(), *[op.constant[:, None]] * has_constant]
-        key = (kind, has_constant, *matrices)
-        product = known.setdefault(key, Product(tuple(matrices), kind, has_constant))
-        found.append((product, product.append(np.concatenate(columns, axis=1).astype(kind))))
+        if matrices:
+            has_constant = kind is own and bool(op.constant.any())
+            columns = [*matrices.values(), *[op.constant[:, None]] * has_constant]
+            product = known.setdefault(
+                (kind, has_constant, *matrices), Product(tuple(matrices), kind, has_constant)
+            )
+            block = np.concatenate(columns, axis=1).astype(kind)
+            found.append((product, product.append(block)))
     return found

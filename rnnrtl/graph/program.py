@@ -1,24 +1,24 @@
 """The graph in NumPy, fast: the same bits as `evaluate`.
 
-Codes are floats wherever their proved ranges say that floats are exact: BLAS multiplies matrices, and
-NumPy has vector instructions for floats. Arrays are (lanes, sequences), so that a constant of a lane
-is one number for a whole row. All layers take a time step before any takes the next, as they do in
-hardware, so that nothing is kept of a step but the states.
+Codes are floats wherever their proved ranges say that floats are exact: BLAS multiplies matrices,
+and NumPy has vector instructions for floats. Arrays are (lanes, sequences), so that a constant of a
+lane is one number for a whole row. All layers take a time step before any takes the next, as they
+do in hardware, so that nothing is kept of a step but the states.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.exact import IntArray
-from rnnrtl.graph.composed import Composed
 from rnnrtl.graph.evaluate import apply
-from rnnrtl.graph.lowering import EXACT, Array, Operation, Product, lowered
+from rnnrtl.graph.lowering import Array, Operation, Product, lowered
 from rnnrtl.graph.nodes import Constant, Joined, Node, Part
+from rnnrtl.graph.sums import EXACT
 from rnnrtl.graph.trace import Graph
 
-CACHE_BYTES = 1 << 20
+CACHE_BYTES = 1 << 22
 """What the arrays of a time step shall take: they stay in the second-level cache of a core."""
 
 FEWEST, MOST = 16, 2048
@@ -47,12 +47,12 @@ class Program:
         self._end = [_step(part, low.kinds) for part in low.end]
         self._input_kind = low.kinds[graph.input]
         self._constants: Values = {
-            node: np.array(node.lowest, dtype=kind)[:, None]
+            node: _column(node.lowest, kind)
             for node, kind in low.kinds.items()
             if isinstance(node, Constant)
         }
         self._states = [
-            (state, np.array(state.initial, dtype=low.kinds[state])[:, None], following)
+            (state, _column(state.initial, low.kinds[state]), following)
             for loop in graph.loops
             for state, following in loop.states
         ]
@@ -83,11 +83,10 @@ class Program:
     def _run(self, codes: IntArray, out: IntArray) -> None:
         graph = self.graph
         columns, steps, _ = codes.shape
-        by_step = np.ascontiguousarray(codes.transpose(1, 2, 0), dtype=self._input_kind)
-        values = {**self._constants, None: np.ones((1, columns))}
+        values: Values = {**self._constants, None: np.ones((1, columns))}
         values |= {state: initial for state, initial, _ in self._states}
         for t in range(steps):
-            values[graph.input] = by_step[t]
+            values[graph.input] = codes[:, t].T.astype(self._input_kind, order="C")
             for step in self._each:
                 step(values)
             if graph.return_sequences:
@@ -100,6 +99,12 @@ class Program:
             out[...] = values[graph.output].T
 
 
+def _column(codes: Sequence[int], kind: type) -> Array:
+    """Return a number a lane, or one for all: NumPy is faster with that."""
+    alike = len(set(codes)) == 1
+    return np.array(codes[:1] if alike else codes, dtype=kind)[:, None]
+
+
 def _step(part: Operation | Product, kinds: Mapping[Node, type]) -> Step:
     return _product(part) if isinstance(part, Product) else _operation(part, kinds[part.node])
 
@@ -109,11 +114,8 @@ def _product(product: Product) -> Step:
     sources = (*product.vectors, *[None] * product.has_constant)
 
     def step(values: Values) -> None:
-        if len(sources) == 1:
-            stacked = _for_all(values, sources[0]).astype(kind, copy=False)
-        else:
-            rows = [_for_all(values, source) for source in sources]
-            stacked = np.concatenate(rows, dtype=kind, casting="unsafe")
+        rows = [_for_all(values, source) for source in sources]
+        stacked: Array = np.concatenate(rows, dtype=kind, casting="unsafe")
         values[product] = matrix @ stacked
 
     return step
@@ -122,30 +124,36 @@ def _product(product: Product) -> Step:
 def _for_all(values: Values, key: Node | None) -> Array:
     """Return a value for every sequence, also where it is the same for all."""
     value, columns = values[key], values[None].shape[1]
-    return value if value.shape[1] == columns else np.broadcast_to(value, (len(value), columns))
+    if value.shape[1] == columns:
+        return value
+    return np.broadcast_to(value, (1 if key is None else key.size, columns))
 
 
 def _operation(op: Operation, kind: type) -> Step:
-    node = op.node
-    if op.total is not None:
-        made = _sum(op, kind)
-        if op.table is not None:
-            made = _read(made, op.table.values.astype(kind))
-        elif op.drop:
-            made = _floor(made)
-    elif op.table is not None:
-        made = _read(_distance(op.table), op.table.values.astype(kind))
-    elif isinstance(node, Part):
-        made = _part(node)
-    elif isinstance(node, Joined):
-        made = _joined(node)
-    else:
-        made = _exactly(node) if op.reach >= EXACT else _arithmetic(node)
+    node, formula = op.node, _formula(op, kind)
 
     def step(values: Values) -> None:
-        values[node] = made(values).astype(kind, copy=False)
+        values[node] = formula(values).astype(kind, copy=False)
 
     return step
+
+
+def _formula(op: Operation, kind: type) -> Formula:
+    """Return what gives a node its value, perhaps in a wider type than its own."""
+    node = op.node
+    if op.total is not None:
+        total = _sum(op, kind)
+        if op.table is not None:
+            return _read(total, op.table.values.astype(kind))
+        return _floor(total) if op.drop else total
+    if op.table is not None and op.source is not None:
+        distance = _distance(op.source, op.drop, op.table.first)
+        return _read(distance, op.table.values.astype(kind))
+    if isinstance(node, Part):
+        return _part(node)
+    if isinstance(node, Joined):
+        return _joined(node, kind)
+    return _exactly(node) if op.reach >= EXACT else _arithmetic(node)
 
 
 def _sum(op: Operation, kind: type) -> Formula:
@@ -153,7 +161,7 @@ def _sum(op: Operation, kind: type) -> Formula:
     assert op.total is not None
     (first, first_rows), *products = op.products
     terms = [(node, factor * 2.0**-op.drop) for node, factor in op.total.terms.items()]
-    constant = None
+    constant: Array | None = None
     if first.kind is not kind or (op.constant.any() and not first.has_constant):
         constant = op.constant[:, None].astype(kind)
 
@@ -178,8 +186,11 @@ def _floor(made: Formula) -> Formula:
     return formula
 
 
-def _distance(table: Composed) -> Formula:
-    return lambda values: values[table.source] - table.first
+def _distance(source: Node, drop: int, first: int) -> Formula:
+    if not drop:
+        return lambda values: values[source] - first
+    scale = 2.0**-drop
+    return lambda values: values[source] * scale - first
 
 
 def _read(distance: Formula, entries: Array) -> Formula:
@@ -194,18 +205,26 @@ def _part(node: Part) -> Formula:
     return lambda values: values[source][node.start : node.start + node.size]
 
 
-def _joined(node: Joined) -> Formula:
-    return lambda values: np.concatenate([_for_all(values, arg) for arg in node.args])
+def _joined(node: Joined, kind: type) -> Formula:
+    return lambda values: np.concatenate([_typed(_for_all(values, arg), kind) for arg in node.args])
 
 
 def _arithmetic(node: Node) -> Formula:
-    return lambda values: node.arithmetic(*[values[arg] for arg in node.args])
+    return lambda values: np.asarray(node.arithmetic(*[values[arg] for arg in node.args]))
 
 
 def _exactly(node: Node) -> Formula:
-    """Return a node in int64 or in Python's integers, where floats would round."""
+    """Return a node computed in int64 or in Python's integers, where floats would round."""
+    kinds = [arg.dtype for arg in node.args]
+    return lambda values: (
+        apply(
+            node, [_typed(values[arg], kind).T for arg, kind in zip(node.args, kinds, strict=True)]
+        ).T
+    )
 
-    def integers(value: Array) -> Array:
-        return value.astype(np.int64) if value.dtype.kind == "f" else value
 
-    return lambda values: apply(node, [integers(values[arg]).T for arg in node.args]).T
+def _typed(value: Array, kind: type) -> Array:
+    """Return a value in a type; Python's numbers are to be ints."""
+    if kind is object and value.dtype.kind == "f":
+        value = value.astype(np.int64)
+    return value.astype(kind, copy=False)

@@ -9,6 +9,7 @@ from rnnrtl.fixedpoint.exact import FLOAT64_BITS, IntArray
 from rnnrtl.graph.nodes import Add, Constant, MatVec, Node, ShiftLeft, Subtract
 
 EXACT = 1 << FLOAT64_BITS
+"""Below it float64 holds every integer."""
 
 
 @dataclass(eq=False)
@@ -59,7 +60,7 @@ def sum_of(root: Node, users: Mapping[Node, int]) -> Sum | None:
     if not isinstance(root, Add | Subtract | MatVec):
         return None
     found = Sum(root.size, constant=np.zeros(root.size, dtype=object))
-    waiting = [(root, 1)]
+    waiting: list[tuple[Node, int]] = [(root, 1)]
     while waiting:
         node, factor = waiting.pop()
         if isinstance(node, Constant):
