@@ -130,6 +130,8 @@ def round_shift(x: Any, bits: int, rounding: Rounding) -> Any:
     """Return x / 2**bits as an integer, rounded as `rounding` says; bits is at least 1."""
     half = 1 << (bits - 1)
     negative = select(below(x, 0), 1, 0)
+    if isinstance(x, np.ndarray):
+        negative = negative.astype(x.dtype)  # the offset may be no int64
     offset: Any
     match rounding:
         case Rounding.RND_CONV:

@@ -15,6 +15,7 @@ INT64_BITS = 62  # below 63: intermediate sums of two in-range numbers still fit
 FLOAT64_BITS = 53
 
 _TINY = float(np.finfo(np.float64).tiny)
+_BLOCK = 1 << 14  # numbers brought into a format at a time: they stay in the cache
 _MOST_FACTOR_BITS = 1023  # 2**1023 is a float64, 2**1024 is not
 
 
@@ -55,6 +56,15 @@ def to_codes(values: Any, form: Format) -> IntArray:
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"value {array[where]} at index {where} has no fixed-point code")
+    codes = np.empty(array.size, dtype=np.int64)
+    flat = array.ravel()
+    for start in range(0, flat.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        codes[part] = _codes(flat[part], form)
+    return codes.reshape(array.shape)
+
+
+def _codes(array: NDArray[np.float64], form: Format) -> IntArray:
     with np.errstate(over="ignore"):
         if 0 <= form.fraction_bits <= _MOST_FACTOR_BITS:
             scaled = array * 2.0**form.fraction_bits  # as exact as ldexp, in a tenth of the time
@@ -62,12 +72,10 @@ def to_codes(values: Any, form: Format) -> IntArray:
             scaled = np.ldexp(array, form.fraction_bits)
             # A value that underflows to zero still has a sign, which TRN and TRN_ZERO ask for.
             scaled = np.where((scaled == 0) & (array != 0), np.copysign(_TINY, array), scaled)
-    if max(-scaled.min(initial=0), scaled.max(initial=0)) < 1 << 52:
+    if max(-scaled.min(), scaled.max()) < 1 << 52:
         rounded: IntArray = _round(scaled, form.rounding).astype(np.int64)
     else:  # float64 beyond 2**52 is an integer already, but int64 may not hold it
-        rounded = np.array([_big_code(v, form) for v in array.ravel()], dtype=object).reshape(
-            array.shape
-        )
+        rounded = np.array([_big_code(v, form) for v in array], dtype=object)
     return np.asarray(overflowed(rounded, form)).astype(np.int64)
 
 

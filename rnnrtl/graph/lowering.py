@@ -249,6 +249,6 @@ def _products(
             product = known.setdefault(
                 (kind, has_constant, *matrices), Product(tuple(matrices), kind, has_constant)
             )
-            block = np.concatenate(columns, axis=1).astype(kind)
+            block: Array = np.concatenate(columns, axis=1).astype(kind)
             found.append((product, product.append(block)))
     return found

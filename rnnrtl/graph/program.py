@@ -14,12 +14,12 @@ from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import apply
 from rnnrtl.graph.lowering import Array, Operation, Product, lowered
-from rnnrtl.graph.nodes import Constant, Joined, Node, Part
+from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part
 from rnnrtl.graph.sums import EXACT
 from rnnrtl.graph.trace import Graph
 
-CACHE_BYTES = 1 << 22
-"""What the arrays of a time step shall take: they stay in the second-level cache of a core."""
+CACHE_BYTES = 3 << 20
+"""What all arrays of a time step may take: those in use then stay in a core's own caches."""
 
 FEWEST, MOST = 16, 2048
 """Sequences evaluated at a time, whatever the cache holds."""
@@ -116,17 +116,16 @@ def _product(product: Product) -> Step:
     def step(values: Values) -> None:
         rows = [_for_all(values, source) for source in sources]
         stacked: Array = np.concatenate(rows, dtype=kind, casting="unsafe")
-        values[product] = matrix @ stacked
+        # Into the array of the step before: no memory is asked of the system anew.
+        values[product] = np.matmul(matrix, stacked, out=values.get(product))
 
     return step
 
 
 def _for_all(values: Values, key: Node | None) -> Array:
-    """Return a value for every sequence, also where it is the same for all."""
-    value, columns = values[key], values[None].shape[1]
-    if value.shape[1] == columns:
-        return value
-    return np.broadcast_to(value, (1 if key is None else key.size, columns))
+    """Return a value with all its lanes, for every sequence, also where they are alike."""
+    shape = (1 if key is None else key.size, values[None].shape[1])
+    return values[key] if values[key].shape == shape else np.broadcast_to(values[key], shape)
 
 
 def _operation(op: Operation, kind: type) -> Step:
@@ -145,7 +144,7 @@ def _formula(op: Operation, kind: type) -> Formula:
         total = _sum(op, kind)
         if op.table is not None:
             return _read(total, op.table.values.astype(kind))
-        return _floor(total) if op.drop else total
+        return _floor(total) if op.drop else lambda values: total(values).copy()
     if op.table is not None and op.source is not None:
         distance = _distance(op.source, op.drop, op.table.first)
         return _read(distance, op.table.values.astype(kind))
@@ -153,11 +152,13 @@ def _formula(op: Operation, kind: type) -> Formula:
         return _part(node)
     if isinstance(node, Joined):
         return _joined(node, kind)
-    return _exactly(node) if op.reach >= EXACT else _arithmetic(node)
+    if isinstance(node, LastStep) or op.reach < EXACT:
+        return _arithmetic(node)
+    return _exactly(node)
 
 
 def _sum(op: Operation, kind: type) -> Formula:
-    """Return the sum at 2**-drop, as an array that nothing else reads."""
+    """Return the sum at 2**-drop, in an array that lasts for the step only."""
     assert op.total is not None
     (first, first_rows), *products = op.products
     terms = [(node, factor * 2.0**-op.drop) for node, factor in op.total.terms.items()]
@@ -178,12 +179,8 @@ def _sum(op: Operation, kind: type) -> Formula:
     return formula
 
 
-def _floor(made: Formula) -> Formula:
-    def formula(values: Values) -> Array:
-        total = made(values)
-        return np.floor(total, out=total)
-
-    return formula
+def _floor(total: Formula) -> Formula:
+    return lambda values: np.floor(total(values))
 
 
 def _distance(source: Node, drop: int, first: int) -> Formula:
@@ -215,11 +212,9 @@ def _arithmetic(node: Node) -> Formula:
 
 def _exactly(node: Node) -> Formula:
     """Return a node computed in int64 or in Python's integers, where floats would round."""
-    kinds = [arg.dtype for arg in node.args]
+    args = [(arg, arg.dtype) for arg in node.args]
     return lambda values: (
-        apply(
-            node, [_typed(values[arg], kind).T for arg, kind in zip(node.args, kinds, strict=True)]
-        ).T
+        apply(node, [_typed(_for_all(values, arg), kind).T for arg, kind in args]).T
     )
 
 
