@@ -16,8 +16,8 @@ from rnnrtl.errors import InputError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends import load
-from rnnrtl.graph.evaluate import Plan, evaluate, plan
 from rnnrtl.graph.overflow import Saturation, saturation
+from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.trace import Graph, trace, trace_unrolled
 from rnnrtl.hardware.core import Core
@@ -87,7 +87,6 @@ class Design:
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(network, precision, few_products=few_products)
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
-        self._plan: Plan = plan(self.graph)
 
     @property
     def name(self) -> str:
@@ -167,11 +166,25 @@ class Design:
         x has shape (batch, steps, features). Returns float64 values exactly on the output grid,
         (batch, outputs), or (batch, steps, outputs) where the network returns sequences.
         """
-        return to_values(self.predict_codes(self.input_codes(x)), self.graph.output_format)
+        values = checked_input(self.network, x)
+        # In pieces that stay in the cache on the way; none is one piece of no sequence.
+        pieces = [
+            self.predict_codes(to_codes(values[start : start + chunk], self.graph.input_format))
+            for chunk in [self._program.chunk]
+            for start in range(0, max(len(values), 1), chunk)
+        ]
+        return to_values(np.concatenate(pieces), self.graph.output_format)
 
     def predict_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Run the bit-exact reference from input codes to output codes."""
-        return evaluate(self.graph, codes, ordered=self._plan)
+        """Run the bit-exact reference from input codes to output codes, of the shapes of `predict`.
+
+        Raises InputError for codes that the input format does not have.
+        """
+        return self._program.run(codes)
+
+    @cached_property
+    def _program(self) -> Program:
+        return Program(self.graph)
 
     def vectors(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return input and expected codes beat by beat: (sequences, beats, lanes of a beat).
@@ -304,7 +317,7 @@ class Design:
         Counted in the bit-exact reference, in every step. Raises InputError.
         """
         values = checked_input(self.network, x)
-        return saturation(self.graph, values, self.input_codes(values), self._plan)
+        return saturation(self.graph, values, self.input_codes(values))
 
     def report(self, x: object | None = None) -> str:
         """Return what the design is, as Markdown: formats, ranges, tables with errors, schedule.

@@ -61,6 +61,8 @@ def test_python_and_numpy_equal_the_definitions(target: Format) -> None:
     on_array = run(node, CODES)
     assert on_array.dtype == np.int64
     np.testing.assert_array_equal(on_array, expected(target))
+    for kind in (np.float32, np.float64):
+        np.testing.assert_array_equal(run(node, CODES.astype(kind)), expected(target))
     # Every value is in the proved range, and every range is reached at its ends or not proved.
     assert node.lowest[0] <= on_array.min()
     assert on_array.max() <= node.highest[0]

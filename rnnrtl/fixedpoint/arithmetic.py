@@ -1,7 +1,8 @@
 """Integer arithmetic written once, for Python ints, NumPy arrays and Amaranth values alike.
 
 Amaranth expressions are as wide as their result needs, so each function below means the same in
-hardware as it does on unbounded integers.
+hardware as it does on unbounded integers. NumPy arrays may be of floats that hold integers: the
+same again, as long as no number here reaches 2**53 (2**24 in float32).
 """
 
 from typing import Any
@@ -39,8 +40,15 @@ def below(x: Any, bound: int) -> Any:
     return x < bound
 
 
+def holds_floats(x: Any) -> bool:
+    """Return whether x is an array of floats, which have no bits to shift or mask."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
 def shift_right(x: Any, bits: int) -> Any:
     """Return floor(x / 2**bits)."""
+    if holds_floats(x):
+        return np.floor(x * 2.0**-bits)
     # A slice in Amaranth: `>>` would keep the upper bits that the shift has emptied.
     return x.shift_right(bits) if isinstance(x, Value) else x >> bits
 
@@ -52,6 +60,8 @@ def shift_left(x: Any, bits: int) -> Any:
 
 def low_bits(x: Any, bits: int) -> Any:
     """Return x modulo 2**bits, from 0 up."""
+    if holds_floats(x):
+        return x - shift_left(shift_right(x, bits), bits)
     return x[:bits] if isinstance(x, Value) else x & ((1 << bits) - 1)
 
 
@@ -68,7 +78,7 @@ def wrap(x: Any, width: int) -> Any:
     if isinstance(x, Value):
         return x[:width].as_signed() if len(x) >= width else x
     half = 1 << (width - 1)
-    return ((x + half) & ((1 << width) - 1)) - half
+    return low_bits(x + half, width) - half
 
 
 def clamp(x: Any, lowest: int, highest: int) -> Any:
@@ -83,6 +93,8 @@ def clamp(x: Any, lowest: int, highest: int) -> Any:
         upper = x[bits:] if x.shape().signed else Cat(x[bits:], Const(0, 1))
         alike = upper.all() | ~upper.any()
         return Mux(alike, x[: bits + 1].as_signed(), Mux(upper[-1], lowest, highest))
+    if isinstance(x, np.ndarray):
+        return x.clip(lowest, highest)  # several times faster than `select`
     return select(above(x, highest), highest, select(below(x, lowest), lowest, x))
 
 
@@ -98,6 +110,8 @@ def magnitude(x: Any, limit: int) -> Any:
 
 def maximum_zero(x: Any) -> Any:
     """Return max(x, 0)."""
+    if isinstance(x, np.ndarray):
+        return np.maximum(x, 0)
     return select(below(x, 0), 0, x)
 
 
@@ -116,6 +130,8 @@ def round_shift(x: Any, bits: int, rounding: Rounding) -> Any:
     """Return x / 2**bits as an integer, rounded as `rounding` says; bits is at least 1."""
     half = 1 << (bits - 1)
     negative = select(below(x, 0), 1, 0)
+    if isinstance(x, np.ndarray):
+        negative = negative.astype(x.dtype)  # the offset may be no int64
     offset: Any
     match rounding:
         case Rounding.RND_CONV:

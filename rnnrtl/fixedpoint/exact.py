@@ -15,6 +15,8 @@ INT64_BITS = 62  # below 63: intermediate sums of two in-range numbers still fit
 FLOAT64_BITS = 53
 
 _TINY = float(np.finfo(np.float64).tiny)
+_BLOCK = 1 << 14  # numbers brought into a format at a time: they stay in the cache
+_MOST_FACTOR_BITS = 1023  # 2**1023 is a float64, 2**1024 is not
 
 
 def dtype_for(*bounds: int) -> type:
@@ -50,24 +52,42 @@ def to_codes(values: Any, form: Format) -> IntArray:
 
     Rounding and overflow follow the format, from the exact value of each float64.
     """
-    return np.asarray(overflowed(rounded_codes(values, form), form)).astype(np.int64)
+    array = _finite(values)
+    codes = np.empty(array.size, dtype=np.int64)
+    flat = array.ravel()
+    for start in range(0, flat.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        codes[part] = overflowed(_rounded(flat[part], form), form)
+    return codes.reshape(array.shape)
 
 
 def rounded_codes(values: Any, form: Format) -> IntArray:
     """Round real values to a format's grid; where they overflow its range, they still do."""
+    array = _finite(values)
+    return _rounded(array.ravel(), form).reshape(array.shape)
+
+
+def _finite(values: Any) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"value {array[where]} at index {where} has no fixed-point code")
+    return array
+
+
+def _rounded(array: NDArray[np.float64], form: Format) -> IntArray:
+    """Round finite numbers (n,) to a format's grid; int64, or object where that is too small."""
     with np.errstate(over="ignore"):
-        scaled = np.ldexp(array, form.fraction_bits)
-    # A value that underflows to zero still has a sign, which TRN and TRN_ZERO ask for.
-    scaled = np.where((scaled == 0) & (array != 0), np.copysign(_TINY, array), scaled)
-    if np.abs(scaled).max(initial=0) < 1 << 52:
+        if 0 <= form.fraction_bits <= _MOST_FACTOR_BITS:
+            scaled = array * 2.0**form.fraction_bits  # as exact as ldexp, in a tenth of the time
+        else:
+            scaled = np.ldexp(array, form.fraction_bits)
+            # A value that underflows to zero still has a sign, which TRN and TRN_ZERO ask for.
+            scaled = np.where((scaled == 0) & (array != 0), np.copysign(_TINY, array), scaled)
+    if max(-scaled.min(initial=0), scaled.max(initial=0)) < 1 << 52:
         return np.asarray(_round(scaled, form.rounding).astype(np.int64))
     # float64 beyond 2**52 is an integer already, but int64 may not hold it
-    codes = [_big_code(v, form) for v in array.ravel()]
-    return np.array(codes, dtype=object).reshape(array.shape)
+    return np.array([_big_code(v, form) for v in array], dtype=object)
 
 
 def _big_code(value: float, form: Format) -> int:

@@ -1,4 +1,7 @@
-"""The graph in NumPy: the bit-exact reference of the hardware."""
+"""The graph in NumPy, node by node: what every bit of the hardware is held to.
+
+`rnnrtl.graph.program` gives the same bits many times faster.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,14 +91,13 @@ def evaluate(
     codes: IntArray,
     *,
     observe: Callable[[Node, IntArray], None] | None = None,
-    ordered: Plan | None = None,
 ) -> IntArray:
     """Return the output codes for input codes (batch, steps, features).
 
     The result has shape (batch, outputs), or (batch, steps, outputs) with return_sequences.
     `observe` is shown every value of every node as it is computed; tests check ranges with it.
     """
-    ordered = ordered or plan(graph)
+    ordered = plan(graph)
     results = [
         _evaluate(graph, ordered, codes[start : start + CHUNK], observe)
         for start in range(0, len(codes), CHUNK)
@@ -115,7 +117,7 @@ def _evaluate(
     values: dict[Node, IntArray] = {graph.input: codes}
 
     def compute(node: Node, env: dict[Node, IntArray]) -> IntArray:
-        value = _apply(node, [env[arg] for arg in node.args])
+        value = apply(node, [env[arg] for arg in node.args])
         if observe is not None:
             observe(node, value)
         return value
@@ -157,7 +159,8 @@ def _run(
     values |= {node: np.stack(sequence, axis=1) for node, sequence in kept.items()}
 
 
-def _apply(node: Node, operands: list[IntArray]) -> IntArray:
+def apply(node: Node, operands: list[IntArray]) -> IntArray:
+    """Return a node's codes (..., lanes) from its arguments', int64 or object."""
     if isinstance(node, Constant):
         return np.array(node.lowest, dtype=node.dtype)
     if isinstance(node, MatVec):

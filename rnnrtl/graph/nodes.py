@@ -252,6 +252,10 @@ class ShiftLeft(Node):
 
     bits: int = 0
 
+    @property
+    def dtype(self) -> type:
+        return dtype_for(min(self.lowest), max(self.highest), 1 << self.bits)
+
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.shift_left(x, self.bits)
 
@@ -272,6 +276,10 @@ class RoundShift(Node):
 
     bits: int = 1
     rounding: Rounding = Rounding.RND_CONV
+
+    @property
+    def dtype(self) -> type:
+        return dtype_for(min(self.lowest), max(self.highest), 1 << self.bits)
 
     def arithmetic(self, x: Any) -> Any:
         return arithmetic.round_shift(x, self.bits, self.rounding)

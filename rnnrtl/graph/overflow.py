@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rnnrtl.fixedpoint.exact import IntArray, rounded_codes
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.graph.evaluate import Plan, evaluate
+from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.lookup import LookedUp, Mirror, RomRead
 from rnnrtl.graph.nodes import Bounded, Node
 from rnnrtl.graph.trace import Graph
@@ -115,9 +115,7 @@ def _table_input(node: Mirror | LookedUp) -> Node:
     return limited.args[0]
 
 
-def saturation(
-    graph: Graph, x: NDArray[np.float64], codes: IntArray, ordered: Plan
-) -> tuple[Saturation, ...]:
+def saturation(graph: Graph, x: NDArray[np.float64], codes: IntArray) -> tuple[Saturation, ...]:
     """Run the reference and count; see `Design.saturation`. `codes` are those of x."""
     given = rounded_codes(x, graph.input_format)
     found = list(places(graph))
@@ -131,7 +129,7 @@ def saturation(
         for form, count in watched.get(node, ()):
             count.add(values, form)
 
-    evaluate(graph, codes, observe=observe, ordered=ordered)
+    evaluate(graph, codes, observe=observe)
     # The network's own input is the one source that the reference does not compute.
     observe(graph.input, codes)
     kinds = [("", "input", graph.input_format)] + [(p.layer, p.vector, p.form) for p in found]
