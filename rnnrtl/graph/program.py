@@ -18,7 +18,7 @@ from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part
 from rnnrtl.graph.sums import EXACT
 from rnnrtl.graph.trace import Graph
 
-CACHE_BYTES = 3 << 20
+CACHE_BYTES = 1 << 21
 """What all arrays of a time step may take: those in use then stay in a core's own caches."""
 
 FEWEST, MOST = 16, 2048
