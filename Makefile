@@ -9,7 +9,7 @@ DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
 ROUTE_ARGS ?= --only units4 --only units8
 
-.PHONY: help demo test soak lint format benchmark route setup clean
+.PHONY: help demo test soak lint format benchmark predict precision route setup clean
 
 help:
 	@echo "make demo       trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
@@ -18,6 +18,8 @@ help:
 	@echo "make lint       style and types"
 	@echo "make format     put the sources into the style that lint asks for"
 	@echo "make benchmark  what is missing in benchmarks/ (BENCHMARK_ARGS='--only top --synth xcup')"
+	@echo "make predict    how many samples a second the reference evaluates"
+	@echo "make precision  the fewest bits that the top taggers need; an hour"
 	@echo "make route      place and route the small benchmark networks for ECP5; hours (ROUTE_ARGS='--only units4')"
 	@echo "make setup      only install what the others need"
 	@echo "make clean      remove .venv and everything that was built here"
@@ -42,6 +44,13 @@ format: $(READY)
 
 benchmark: $(READY)
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
+
+# One thread: the figures are of one core.
+predict: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.predict
+
+precision: $(READY)
+	$(VENV)/bin/python -m benchmarks.precision
 
 route: $(READY)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[route]'

@@ -89,7 +89,7 @@ class Precision:
         if isinstance(precision, str) and precision.strip() == "auto":
             raise PrecisionError(
                 "precision 'auto' needs data to find formats with: use rnnrtl.generate(weights, "
-                "'auto', calibration=x, ...) or rnnrtl.find_precision"
+                "'auto', calibration=x, ...), rnnrtl.find_precision, or `rnnrtl precision`"
             )
         if isinstance(precision, str | Format):
             return cls(Format.parse(precision))

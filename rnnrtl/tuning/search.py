@@ -8,9 +8,10 @@ from os import PathLike
 from pathlib import Path
 
 from rnnrtl.errors import PrecisionError
-from rnnrtl.fixedpoint import Format, Precision
+from rnnrtl.fixedpoint import Precision
 from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor
 from rnnrtl.network import Network
+from rnnrtl.tuning.formats import TO_TABLES, Formats, fitting, precision_of
 from rnnrtl.tuning.survey import average_bits, survey
 from rnnrtl.tuning.trials import Metric, Trial, Trials
 
@@ -23,18 +24,11 @@ FIRST = 12
 SLACK_BITS = 2
 """Bits more than all tensors need alike: what the search begins with."""
 
-WIDEST_TABLE = 16
-"""Bits of what goes into a table or comes out of it: finer tables take minutes to make."""
-
 LOST_WEIGHT = 4
 """Trials that keep a metric for one that loses it, where errors are taken to be too large."""
 
 SPARE = ("hardware", "bits")
 
-TO_TABLES = ("preactivation", "cell_preactivation")
-"""What goes into tables. The search may take its integer bits too: tables are flat far from 0."""
-
-Formats = Mapping[Tensor, Format]
 Report = Callable[["Found"], None]
 
 
@@ -104,7 +98,7 @@ def find_precision(
         formats = search.run(progress)
     finally:
         trials.save()
-    return _precision(formats)
+    return precision_of(formats)
 
 
 def _check_aim(
@@ -124,6 +118,11 @@ def _check_aim(
             raise PrecisionError(f"{name} must be a finite number, not {value!r}")
     if margin < 0 or (max_error is not None and max_error <= 0):
         raise PrecisionError("max_error must be positive, and margin not negative")
+
+
+def _figures(trial: Trial) -> str:
+    metric = "" if trial.metric is None else f"a metric of {trial.metric:.6g} and "
+    return f"{metric}a largest error of {trial.largest:.4g}"
 
 
 @dataclass(frozen=True, order=True)
@@ -188,7 +187,7 @@ class _Search:
 
     def _tell(self, progress: Report | None, formats: Formats, trial: Trial) -> None:
         if progress is not None:
-            precision = _precision(formats)
+            precision = precision_of(formats)
             bits = average_bits(self.network, precision)
             progress(Found(precision, trial, self.trials.made, bits))
 
@@ -231,7 +230,7 @@ class _Search:
 
     def _alike(self, width: int) -> Formats:
         """Return formats of one width for all tensors, each with the integer bits it needs."""
-        return {tensor: _format(tensor, self.seen, width, self.margin) for tensor in self.seen}
+        return {tensor: fitting(tensor, self.seen, width, self.margin) for tensor in self.seen}
 
     def _descent(self, formats: Formats, trial: Trial) -> Iterator[tuple[Formats, Trial]]:
         """Take bits one by one, and yield what is left each time; end where that is too coarse.
@@ -285,34 +284,4 @@ class _Search:
         return found
 
     def _tried(self, formats: Formats) -> Trial | None:
-        return self.trials(_precision(formats))
-
-
-def _format(tensor: Tensor, seen: Mapping[Tensor, Seen], width: int, margin: float) -> Format:
-    """Return a format that holds what was seen and the margin, as wide as is sensible."""
-    layer, name = tensor
-    found = seen[tensor]
-    largest = max(-found.lowest, found.highest)
-    if name not in WEIGHTS:
-        largest *= 1 + margin
-    if found.tables:  # which must be able to give 1, and give no more
-        largest = max(largest, 1.0) if found.sums else 1.0
-    of_hidden = [seen[layer, t] for t in ("candidate", "cell_activation") if (layer, t) in seen]
-    if name == "hidden" and not any(s.sums for s in of_hidden):
-        largest = min(largest, 1.0)
-    if found.tables or name in TO_TABLES:
-        width = min(width, WIDEST_TABLE)
-    # Never far below the point: a tensor of zeros has no bits to lose.
-    int_bits = 1 + max(math.ceil(math.log2(largest)), -16) if largest else 1
-    return Format(width, min(int_bits, width))
-
-
-def _figures(trial: Trial) -> str:
-    metric = "" if trial.metric is None else f"a metric of {trial.metric:.6g} and "
-    return f"{metric}a largest error of {trial.largest:.4g}"
-
-
-def _precision(formats: Formats) -> Precision:
-    """Return formats as rules for every tensor; the default decides nothing."""
-    rules = ((f"{la}.{t}" if la else t, form) for (la, t), form in formats.items())
-    return Precision(Format(16, 6), tuple(rules))
+        return self.trials(precision_of(formats))
