@@ -94,7 +94,8 @@ def main(path: Path = RESULTS) -> None:
         "network", "predict", "aim", "floats", "plain", "first, s", "bit-exact",
         "hls4ml, measured elsewhere",
     )  # fmt: skip
-    where = f"\nOn {held['machine']}.\n"
+    facts = ", ".join(f"{name}: {fact}" for name, fact in held["machine"].items())
+    where = f"\nMachine: {facts}.\n"
     text = f"{_INTRODUCTION}{where}\n{table(headings, lines)}\n"
     path.with_suffix(".md").write_text(text, encoding="utf-8")
 
