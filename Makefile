@@ -45,9 +45,8 @@ format: $(READY)
 benchmark: $(READY)
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
 
-# One thread: the figures are of one core.
 predict: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.predict
+	$(VENV)/bin/python -m benchmarks.predict
 
 precision: $(READY)
 	$(VENV)/bin/python -m benchmarks.precision

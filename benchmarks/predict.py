@@ -1,4 +1,4 @@
-"""How fast the references are, on one core: `OMP_NUM_THREADS=1 python -m benchmarks.predict`.
+"""How fast the references are, on one core: `python -m benchmarks.predict`.
 
 Writes predict.json and predict.md. CPU seconds are those of the process, with BLAS on one thread,
 from float inputs to float outputs; the best of several runs, since other work on the machine only
@@ -6,12 +6,11 @@ ever adds. What a first prediction takes more, once a design, stands beside.
 """
 
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import rnnrtl
 from benchmarks.networks import inputs, network
@@ -28,12 +27,11 @@ AIMS = {"top/lstm": 100_000, "quickdraw/lstm": 2_000}
 ELSEWHERE = {"top/lstm": 1791, "top/gru": 2368, "quickdraw/lstm": 12}
 """Sequences a CPU second of hls4ml 1.3's compiled C++, and not measured by this program."""
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _INTRODUCTION = """\
 # Speed of the reference
 
 Sequences a CPU second of `Design.predict`, in `fixed<16,6>` on one core, from float inputs to float
-outputs: `OMP_NUM_THREADS=1 python -m benchmarks.predict`. `floats` is `Network.predict`, `plain`
+outputs: `python -m benchmarks.predict`. `floats` is `Network.predict`, `plain`
 the evaluation node by node that every bit is compared with. `first` is what the first prediction
 takes, most of it once a design. hls4ml's figures were measured elsewhere, on one core in November
 2026: hls4ml 1.3, its C++ compiled by g++, which takes 6 to 7 CPU seconds before the first
@@ -70,12 +68,12 @@ def measured(name: str, cell: str) -> dict[str, float | bool]:
 
 def main(path: Path = RESULTS) -> None:
     """Measure, and write both files."""
-    if all(os.environ.get(name) != "1" for name in _THREADS):
-        sys.exit("set OMP_NUM_THREADS=1: the figures are those of one core")
-    found = {
-        f"{name}/{cell}": measured(name, cell) for name in SEQUENCES for cell in ("lstm", "gru")
-    }
-    held = {"machine": machine(), "source": source(), "rows": found}
+    with threadpool_limits(1):  # BLAS would take every core
+        found = {
+            f"{name}/{cell}": measured(name, cell) for name in SEQUENCES for cell in ("lstm", "gru")
+        }
+    where = machine()
+    held = {"machine": where, "source": source(), "rows": found}
     path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
     lines: list[tuple[object, ...]] = [
         (
@@ -94,9 +92,8 @@ def main(path: Path = RESULTS) -> None:
         "network", "predict", "aim", "floats", "plain", "first, s", "bit-exact",
         "hls4ml, measured elsewhere",
     )  # fmt: skip
-    facts = ", ".join(f"{name}: {fact}" for name, fact in held["machine"].items())
-    where = f"\nMachine: {facts}.\n"
-    text = f"{_INTRODUCTION}{where}\n{table(headings, lines)}\n"
+    facts = ", ".join(f"{name}: {fact}" for name, fact in where.items())
+    text = f"{_INTRODUCTION}\nMachine: {facts}.\n\n{table(headings, lines)}\n"
     path.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
