@@ -135,8 +135,9 @@ BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
         ModelError, "order of registration",
     ),
     "convolution": (nn.Sequential(nn.Conv1d(3, 4, 1)), UnsupportedError, r"'0' \(Conv1d\)"),
-    "softmax": (
-        nn.Sequential(nn.Linear(3, 4), nn.Softmax(-1)), UnsupportedError, r"'1' \(Softmax\)",
+    "gelu": (nn.Sequential(nn.Linear(3, 4), nn.GELU()), UnsupportedError, r"'1' \(GELU\)"),
+    "softmax of steps": (
+        nn.Sequential(nn.Linear(3, 4), nn.Softmax(1)), ModelError, "something else than its layers",
     ),
     "LSTM cell": (nn.LSTMCell(3, 4), UnsupportedError, "LSTMCell is not supported"),
     "plain RNN": (nn.RNN(3, 4), UnsupportedError, "RNN is not supported"),
@@ -172,3 +173,21 @@ def test_bad_module(case: str) -> None:
 def test_unknown_layer_in_activations() -> None:
     with pytest.raises(ModelError, match="'tail', but the layers are rnn, head_0, head_2"):
         load(Tagger(nn.LSTM), activations={"tail": "relu"})
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Hardsigmoid(), nn.Hardtanh(), nn.Softsign(), nn.ELU(), nn.Softplus(), nn.Softmax(-1),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_activations_are_those_of_torch(layer: Any) -> None:
+    module = nn.Sequential(nn.Linear(FEATURES, 4), layer)
+    assert_same(load(module), module, sequences(2, 5, FEATURES))
+
+
+@pytest.mark.parametrize("layer", [nn.ELU(0.5), nn.Hardtanh(-2, 2), nn.Softplus(beta=2)])
+def test_activations_with_other_parameters_are_refused(layer: Any) -> None:
+    with pytest.raises(ModelError, match="something else than its layers"):
+        load(nn.Sequential(nn.Linear(FEATURES, 4), layer))

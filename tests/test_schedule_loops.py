@@ -164,8 +164,9 @@ def top_schedule(name: str, precision: str, strategy: str, clock: float = 200.0)
 
 
 def constant_products(schedule: Schedule) -> list[Op]:
-    """Return the products by weights: those of a vector with a vector have two operands."""
-    return [op for op in schedule.ops if op.kind == "product" and len(op.operands) == 1]
+    """Return the products by weights, not those of a vector with a vector."""
+    products = [op for op in schedule.ops if op.kind == "product"]
+    return [op for op in products if any(o.kind == "constant" for o in op.operands)]
 
 
 @pytest.mark.parametrize("strategy", ["dsp", "shift_add"])
