@@ -18,13 +18,13 @@ FloatArray = NDArray[np.float64]
 
 ACTIVATIONS = (
     "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
-    "softsign", "elu", "softplus",
+    "softsign", "elu", "softplus", "exponential",
 )  # fmt: skip
 """Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
 "hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
 
-HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax")
-"""Those of a dense layer."""
+HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax", "argmax")
+"""Those of a dense layer; "argmax" gives one number, that of its largest unit, from 0 up."""
 
 GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 """Those of them that lie within 0..1, as a gate must."""
@@ -147,6 +147,11 @@ class Recurrent:
         return int(self.gates[self.gate_names[0]].kernel.shape[0])
 
     @property
+    def outputs(self) -> int:
+        """Length of the vector given on."""
+        return self.units
+
+    @property
     def parameters(self) -> int:
         """Number of trained weights, biases counted as the hardware holds them."""
         return sum(
@@ -208,6 +213,8 @@ class Dense:
         object.__setattr__(
             self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
         )
+        if self.activation == "argmax" and kernel.shape[0] == 1:
+            raise ModelError(f"Dense {self.name!r}: argmax of one unit is always 0")
         if self.activation not in HEAD_ACTIVATIONS:
             raise UnsupportedError(
                 f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
@@ -221,8 +228,13 @@ class Dense:
 
     @property
     def units(self) -> int:
-        """Length of the output vector."""
+        """Rows of the kernel."""
         return int(self.kernel.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Length of the output vector."""
+        return 1 if self.activation == "argmax" else self.units
 
     @property
     def parameters(self) -> int:
@@ -268,10 +280,10 @@ class Network:
             if names.count(name) > 1:
                 raise ModelError(f"two layers are called {name!r}: layer names must be unique")
         for before, after in zip(self.layers, self.layers[1:], strict=False):
-            if before.units != after.features:
+            if before.outputs != after.features:
                 raise ModelError(
                     f"layer {after.name!r} takes {after.features} features, "
-                    f"but layer {before.name!r} before it gives {before.units}"
+                    f"but layer {before.name!r} before it gives {before.outputs}"
                 )
         ended = False
         for layer in self.layers:
@@ -291,7 +303,7 @@ class Network:
     @property
     def outputs(self) -> int:
         """Length of an output vector."""
-        return self.layers[-1].units
+        return self.layers[-1].outputs
 
     @property
     def recurrent(self) -> "tuple[LSTM | GRU, ...]":

@@ -33,6 +33,8 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "softsign": lambda x: x / (1.0 + np.abs(x)),
     "elu": lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0.0)) - 1.0),
     "softplus": lambda x: np.logaddexp(0.0, x),
+    "exponential": np.exp,
+    "argmax": lambda x: np.argmax(x, axis=-1)[..., None].astype(np.float64),
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True),
 }
 

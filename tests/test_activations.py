@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnrtl.design import SimulatorName
-from rnnrtl.errors import UnsupportedError
+from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint import Format
 from rnnrtl.network import ACTIVATIONS, GATE_ACTIVATIONS, Dense, Network
 from tests import float_reference
@@ -114,6 +114,57 @@ def test_every_bit_of_softmax(mode: str, factor: int, sequences: bool) -> None:
 def test_softmax_in_every_simulator(simulator: SimulatorName) -> None:
     net = network(recurrent("lstm", 3, 3), dense(3, 3, "softmax"), steps=3)
     check(designed(net, "static", "fixed<10,4>", reuse_factor=3), simulator)
+
+
+@pytest.mark.parametrize("lanes", [2, 3, 5, 8])
+def test_argmax_is_that_of_the_linear_layer(lanes: int) -> None:
+    """The first of equals, too; whatever format the output would have."""
+    rng = np.random.default_rng(lanes)
+    kernel = rng.uniform(-1, 1, (lanes, 3))
+    kernel[-1] = kernel[0]
+    x = rng.uniform(-2, 2, (2000, 1, 3))
+    linear, argmax = (
+        Network((Dense("head", kernel, np.zeros(lanes), function),), 1)
+        for function in ("linear", "argmax")
+    )
+    wanted = np.argmax(designed(linear, "static", "fixed<6,3>").predict(x), axis=-1)
+    found = designed(argmax, "static", {"*": "fixed<6,3>"})
+    np.testing.assert_array_equal(found.predict(x)[:, 0], wanted)
+    np.testing.assert_array_equal(argmax.predict(x)[:, 0], np.argmax(linear.predict(x), axis=-1))
+    assert (
+        found.graph.output_format.min_code <= 0 <= lanes - 1 <= found.graph.output_format.max_code
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor", "simulator"),
+    [("static", 1, "icarus"), ("static", 7, "verilator"), ("interleaved", 3, "amaranth"),
+     ("unrolled", 1, "amaranth")],
+)  # fmt: skip
+def test_every_bit_of_argmax(mode: str, factor: int, simulator: SimulatorName) -> None:
+    net = network(recurrent("lstm", 3, 3, sequences=True), dense(3, 5, "argmax"), steps=3)
+    check(designed(net, mode, reuse_factor=factor), simulator)
+
+
+def test_argmax_ends_a_network() -> None:
+    with pytest.raises(ModelError, match="'head' before it gives 1"):
+        network(dense(3, 4, "argmax"), dense(4, 2, name="after"))
+    with pytest.raises(ModelError, match="argmax of one unit is always 0"):
+        dense(3, 1, "argmax")
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor", "simulator"),
+    [("static", 1, "icarus"), ("static", 4, "verilator"), ("interleaved", 3, "amaranth"),
+     ("unrolled", 1, "amaranth")],
+)  # fmt: skip
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_bit_of_interpolated_tables(
+    cell: str, mode: str, factor: int, simulator: SimulatorName
+) -> None:
+    check(
+        designed(of(cell, "tanh", "sigmoid"), mode, "fixed<20,4>", reuse_factor=factor), simulator
+    )
 
 
 def test_gates_lie_within_0_and_1() -> None:

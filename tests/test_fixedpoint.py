@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint import Format, Overflow, Rounding, arithmetic
 from rnnrtl.fixedpoint.exact import dtype_for, matmul, to_codes, to_values
-from rnnrtl.graph.nodes import Constant, Input, Node, input_vector
+from rnnrtl.graph.nodes import Constant, Input, Node
+from rnnrtl.graph.vectors import input_vector
 from rnnrtl.hardware.registers import shape_of
 from rnnrtl.schedule.operations import Op
 from tests import fixed_oracle

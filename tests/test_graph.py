@@ -16,8 +16,9 @@ from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph import evaluate as evaluate_module
 from rnnrtl.graph.evaluate import evaluate, plan
-from rnnrtl.graph.nodes import Clamp, Constant, Node, State, blend, input_vector
+from rnnrtl.graph.nodes import Clamp, Constant, Node, State
 from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.vectors import blend, input_vector
 from rnnrtl.network import Network
 from tests.error_bound import error_bound
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference

@@ -14,12 +14,14 @@ from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import Format, Overflow, Rounding
 from rnnrtl.fixedpoint.arithmetic import clamp, magnitude
 from rnnrtl.graph.evaluate import evaluate
-from rnnrtl.graph.lookup import look_up
-from rnnrtl.graph.nodes import Node, input_vector
+from rnnrtl.graph.lookup import read_table
+from rnnrtl.graph.nodes import Node
 from rnnrtl.graph.trace import Graph
+from rnnrtl.graph.vectors import input_vector
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.lut.measure import apply, max_error_lsb
-from rnnrtl.lut.table import BOUNDS_LSB, CHEAP_LUTS, Table, address, build_table, cheapest_table
+from rnnrtl.lut.search import BOUNDS_LSB, CHEAP_LUTS, build_table, cheapest_table
+from rnnrtl.lut.table import Table, address
 
 # The functions again, from the standard library, so that the measure is not its own judge.
 REAL: Mapping[str, Callable[[float], float]] = {
@@ -168,6 +170,26 @@ def test_the_measure_for_wide_inputs_finds_the_same(
     assert max_error_lsb(table) == error
 
 
+@pytest.mark.parametrize(
+    ("function", "source", "target"),
+    [
+        ("tanh", "fixed<18,4>", "fixed<18,4>"),
+        ("sigmoid", "fixed<18,4>", "fixed<20,1>"),  # 1.0 is out of range
+        ("tanh", "fixed<19,3>", "fixed<16,2>"),  # inputs finer than needed
+    ],
+)
+def test_wide_tables_are_interpolated(function: str, source: str, target: str) -> None:
+    """A product instead of thousands of entries; also where inputs are finer than needed."""
+    forms = Format.parse(source), Format.parse(target)
+    table = build_table(function, *forms)
+    assert table.factor_bits
+    assert all(len(rom.codes) < 5000 for rom in table.roms)
+    check(table)
+    x = input_vector(1, forms[0])
+    found = evaluate(graph_of(x, read_table(table, x), *forms), codes_of(forms[0])[:, None, None])
+    np.testing.assert_array_equal(found.ravel(), apply(table, codes_of(forms[0])))
+
+
 def test_a_table_of_64_bit_inputs() -> None:
     table = build_table("tanh", Format(64, 10), Format(12, 3))
     assert max_error_lsb(table) <= 1 + 1e-9
@@ -223,7 +245,7 @@ def test_the_nodes_of_a_look_up_equal_the_table(
     table = build_table(function, *forms, fast=fast)
     x = input_vector(1, wide)
     inner = x.to(forms[0])
-    y = look_up(table, inner)
+    y = read_table(table, inner)
     wanted = apply(table, evaluate(graph_of(x, inner, wide, forms[0]), codes.reshape(-1, 1, 1)))
     found = evaluate(graph_of(x, y, wide, forms[1]), codes.reshape(-1, 1, 1))
     np.testing.assert_array_equal(found, wanted)

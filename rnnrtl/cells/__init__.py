@@ -24,5 +24,6 @@ def step(
 
 
 apply_dense = dense.apply
+format_of_dense = dense.result_format
 
-__all__ = ["apply_dense", "states", "step"]
+__all__ = ["apply_dense", "format_of_dense", "states", "step"]

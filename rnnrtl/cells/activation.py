@@ -2,11 +2,10 @@
 
 import math
 import operator
-from collections.abc import Callable
 
 import numpy as np
 
-from rnnrtl.cells.numbers import Numbers, V
+from rnnrtl.cells.numbers import Numbers, V, pairwise
 from rnnrtl.fixedpoint.format import Format
 
 _GUARD_BITS = 2  # of what is added to another number before it is rounded
@@ -53,6 +52,8 @@ def activated(
             falls = (positive + (positive - x)).lookup("rise", fine, preactivation, fast=fast)
             log2 = numbers.constant(np.full(units, math.log(2)), fine)
             return (positive + (log2 - falls)).to(output.nearest())
+        case "argmax":
+            return numbers.argmax(x)
         case "softmax":
             return _softmax(x, numbers, preactivation, output, units)
     return x.lookup(function, output, preactivation, fast=fast)
@@ -65,7 +66,7 @@ def _softmax(x: V, numbers: Numbers[V], preactivation: Format, output: Format, u
     s >= 1. The sum of the errors of all lanes is what the guard bits are for.
     """
     lanes = [x.lane(n) for n in range(units)]
-    largest = _tree(numbers.maximum, lanes)
+    largest = pairwise(numbers.maximum, lanes)
     below = x - numbers.joined([largest] * units)
     guard = 3 + (units - 1).bit_length()
     fine = Format(max(output.fraction_bits, 0) + guard + 2, 2)
@@ -74,7 +75,7 @@ def _softmax(x: V, numbers: Numbers[V], preactivation: Format, output: Format, u
     )
     one = numbers.constant(np.ones(units), fine)
     powers = (one + below.lookup("decay", fine, difference)).named("powers")
-    total = _tree(operator.add, [powers.lane(n) for n in range(units)])
+    total = pairwise(operator.add, [powers.lane(n) for n in range(units)])
     # At 1, where 1 / s is steepest, it is off by as much as s.
     int_bits = units.bit_length() + 1
     rounded = Format(max(output.fraction_bits, 0) + 3 + int_bits, int_bits)
@@ -82,11 +83,3 @@ def _softmax(x: V, numbers: Numbers[V], preactivation: Format, output: Format, u
     beyond = (total - ones).to(rounded).named("sum")
     inverse = (ones - beyond.lookup("softsign", fine, rounded)).named("inverse")
     return (powers * numbers.joined([inverse] * units)).to(output.nearest())
-
-
-def _tree(join: Callable[[V, V], V], vectors: list[V]) -> V:
-    """Join vectors two by two."""
-    while len(vectors) > 1:
-        joined = [join(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=False)]
-        vectors = joined + vectors[len(joined) * 2 :]
-    return vectors[0]

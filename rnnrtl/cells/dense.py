@@ -2,7 +2,16 @@
 
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
+from rnnrtl.fixedpoint.format import Format
 from rnnrtl.network import Dense
+
+
+def result_format(layer: Dense, form: Formats) -> Format:
+    """Return the format of what the layer gives."""
+    if layer.activation == "argmax":  # the number of a unit, with a sign
+        width = (layer.units - 1).bit_length() + 1
+        return Format(width, width)
+    return form("output")
 
 
 def apply(layer: Dense, x: V, numbers: Numbers[V], form: Formats) -> V:
@@ -15,7 +24,7 @@ def apply(layer: Dense, x: V, numbers: Numbers[V], form: Formats) -> V:
         total,
         numbers,
         form("preactivation"),
-        form("output"),
+        result_format(layer, form),
         units=layer.units,
         name="preactivation",
     )

@@ -43,6 +43,16 @@ class Vector(Protocol):
 
 
 V = TypeVar("V", bound=Vector)
+T = TypeVar("T")
+
+
+def pairwise(join: Callable[[T, T], T], items: Sequence[T]) -> T:
+    """Join items two by two until one is left, so that each waits for few others."""
+    left = list(items)
+    while len(left) > 1:
+        joined = [join(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]
+        left = joined + left[len(joined) * 2 :]
+    return left[0]
 
 
 class Numbers(Protocol[V]):
@@ -59,6 +69,9 @@ class Numbers(Protocol[V]):
 
     def maximum(self, a: V, b: V) -> V:
         """Return the larger of a and b, lane by lane; they have the same binary point."""
+
+    def argmax(self, x: V) -> V:
+        """Return the number of the largest lane, the first of equals, as a vector of one lane."""
 
     def blend(self, z: V, a: V, b: V) -> V:
         """Return (1 - z) * a + z * b; z lies within 0..1, and a is known last."""

@@ -1,13 +1,28 @@
 """Activation tables as nodes: what goes in, the ROMs, what comes out."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rnnrtl.fixedpoint import arithmetic
-from rnnrtl.graph.nodes import Clamp, Limited, Node, Proved, ShiftRight, mapped
+from rnnrtl.fixedpoint.exact import to_codes
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.graph.nodes import (
+    Clamp,
+    Limited,
+    LowBits,
+    Node,
+    Proved,
+    ShiftRight,
+    constant,
+    mapped,
+)
+from rnnrtl.lut.search import build_table
 from rnnrtl.lut.table import Rom, Table, address
+
+_GUARD_BITS = 2  # of a table whose entries are multiplied before they are rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +63,38 @@ class LookedUp(Proved):
     table: Table
 
 
-def look_up(table: Table, x: Node) -> Node:
+def look_up(function: str, x: Node, input_: Format, output: Format, *, fast: bool = False) -> Node:
+    """Return a function of `rnnrtl.lut.functions` of a vector in format `input_`."""
+    if function == "exponential":
+        return _exponential(x, output, fast=fast)
+    return read_table(build_table(function, input_, output, fast=fast), x)
+
+
+def _exponential(x: Node, output: Format, *, fast: bool) -> Node:
+    """Return exp(x), saturated, within an LSB: exp(end) * (1 + decay(x - end)), for x up to `end`.
+
+    Beyond `end` the result saturates, or there is no such x. So the table ends at 0, and a product
+    by a constant gives its entries their size.
+    """
+    lowest, highest = (
+        math.ldexp(code, -x.fraction_bits) for code in (min(x.lowest), max(x.highest))
+    )
+    most = max(output.max_code, 1) * output.lsb
+    end = math.ceil(min(math.log(most), highest))
+    int_bits = max(math.ceil(end / math.log(2)), 0)
+    fraction_bits = max(output.fraction_bits, 0) + _GUARD_BITS
+    below = x.limited(math.floor(lowest), end) - constant([end] * x.size, 0)
+    width = (~min(below.lowest)).bit_length() + 1
+    fine = Format(fraction_bits + int_bits + 2, 2)
+    table = build_table("decay", Format(width, width - below.fraction_bits), fine, fast=fast)
+    power = read_table(table, below) + constant([1] * x.size, 0)
+    scale = Format(fraction_bits + int_bits + 2, int_bits + 1)
+    factor = int(to_codes(np.array(math.exp(end)), scale))
+    sized = power * constant([factor] * x.size, scale.fraction_bits)
+    return sized.to(output.nearest())
+
+
+def read_table(table: Table, x: Node) -> Node:
     """Return the nodes of a table look-up."""
     lowest = -table.limit - table.full
     if isinstance(x, Clamp) and x.form.min_code <= lowest and table.limit <= x.form.max_code:
@@ -84,26 +130,28 @@ def look_up(table: Table, x: Node) -> Node:
 
 
 def _sum_of_roms(table: Table, m: Node) -> Node:
+    name = table.function.name
     fraction_bits = table.output.fraction_bits + table.guard_bits
-    total: Node | None = None
-    for part, rom in zip(("value", "offset"), table.roms, strict=False):
-        title = table.function.name if len(table.roms) == 1 else f"{table.function.name}_{part}"
-        read = RomRead(
-            (m,),
-            fraction_bits,
-            (min(rom.codes),) * m.size,
-            (max(rom.codes),) * m.size,
-            rom=rom,
-            title=title,
-        )
-        total = read if total is None else total + read
-    assert total is not None
-    if table.guard_bits:
+    first, *others = table.roms
+    total: Node = _rom(first, m, fraction_bits, f"{name}_value" if others else name)
+    for rom in others:
+        if table.factor_bits:
+            factor = LowBits(
+                (m,), 0, (0,) * m.size, ((1 << table.factor_bits) - 1,) * m.size,
+                bits=table.factor_bits, dropped=rom.dropped - table.factor_bits,
+            )  # fmt: skip
+            slope = _rom(rom, m, fraction_bits + table.factor_bits, f"{name}_slope")
+            total = total + slope * factor
+        else:
+            total = total + _rom(rom, m, fraction_bits, f"{name}_offset")
+    lost = total.fraction_bits - table.output.fraction_bits
+    if lost:
         total = mapped(
-            ShiftRight,
-            total,
-            table.output.fraction_bits,
-            lambda v: v >> table.guard_bits,
-            bits=table.guard_bits,
+            ShiftRight, total, table.output.fraction_bits, lambda v: v >> lost, bits=lost
         )
     return total
+
+
+def _rom(rom: Rom, m: Node, fraction_bits: int, title: str) -> RomRead:
+    lowest, highest = (min(rom.codes),) * m.size, (max(rom.codes),) * m.size
+    return RomRead((m,), fraction_bits, lowest, highest, rom=rom, title=title)

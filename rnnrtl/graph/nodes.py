@@ -14,7 +14,6 @@ import numpy as np
 from rnnrtl.fixedpoint import arithmetic
 from rnnrtl.fixedpoint.exact import IntArray, dtype_for
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
-from rnnrtl.lut.table import build_table
 
 Bounds = tuple[int, ...]
 
@@ -91,7 +90,7 @@ class Node:
 
     def limited(self, lowest: int, highest: int) -> "Node":
         """Return the number of lowest..highest (values, not codes) nearest to x."""
-        x = _refined(self, max(self.fraction_bits, 0))  # the ends must be codes
+        x = refined(self, max(self.fraction_bits, 0))  # the ends must be codes
         low, high = lowest << x.fraction_bits, highest << x.fraction_bits
         if min(x.lowest) >= low and max(x.highest) <= high:
             return x
@@ -148,7 +147,7 @@ class Node:
         """
         from rnnrtl.graph.lookup import look_up  # a look-up is made of nodes
 
-        return look_up(build_table(function, input_, output, fast=fast), self)
+        return look_up(function, self, input_, output, fast=fast)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +270,17 @@ class ShiftRight(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class LowBits(Node):
+    """The `bits` bits of x from bit `dropped` on, as a number from 0 up."""
+
+    bits: int = 1
+    dropped: int = 0
+
+    def arithmetic(self, x: Any) -> Any:
+        return arithmetic.low_bits(arithmetic.shift_right(x, self.dropped), self.bits)
+
+
+@dataclass(frozen=True, eq=False)
 class RoundShift(Node):
     """x / 2**bits, rounded in a way that depends on x."""
 
@@ -316,12 +326,6 @@ class Wrap(Bounded):
         return arithmetic.wrap(x, self.form.width)
 
 
-def input_vector(size: int, form: Format, name: str = "x") -> Input:
-    """Return what each time step brings in: any code of the format."""
-    low, high = -(1 << (form.width - 1)), (1 << (form.width - 1)) - 1
-    return Input((), form.fraction_bits, (low,) * size, (high,) * size, name=name)
-
-
 def constant(codes: Sequence[int], fraction_bits: int) -> Constant:
     """Return a constant vector."""
     values = tuple(int(c) for c in codes)
@@ -333,65 +337,14 @@ def part(x: Node, start: int, stop: int) -> Part:
     return Part((x,), x.fraction_bits, x.lowest[start:stop], x.highest[start:stop], start=start)
 
 
-def joined(vectors: Sequence[Node]) -> Joined:
-    """Return one vector of all lanes; the vectors have the same binary point."""
-    lowest = tuple(v for x in vectors for v in x.lowest)
-    highest = tuple(v for x in vectors for v in x.highest)
-    return Joined(tuple(vectors), vectors[0].fraction_bits, lowest, highest)
-
-
-def maximum(a: Node, b: Node) -> Node:
-    """Return the larger of a and b, lane by lane."""
-    a, b = aligned(a, b)
-    return (b + (a - b).relu()).within(
-        tuple(map(max, a.lowest, b.lowest)), tuple(map(max, a.highest, b.highest))
-    )
-
-
-def matvec(matrix: IntArray, fraction_bits: int, x: Node) -> MatVec:
-    """Return matrix @ x for a matrix (units, features) of codes with its own binary point."""
-    w = matrix.astype(object)
-    low, high = np.array(x.lowest, dtype=object), np.array(x.highest, dtype=object)
-    positive, negative = np.maximum(w, 0), np.minimum(w, 0)
-    return MatVec(
-        (x,),
-        fraction_bits + x.fraction_bits,
-        tuple(int(v) for v in positive @ low + negative @ high),
-        tuple(int(v) for v in positive @ high + negative @ low),
-        matrix=matrix,
-    )
-
-
-def blend(z: Node, a: Node, b: Node, *, products: int = 2) -> Node:
-    """Return (1 - z) * a + z * b for gates z within 0..1.
-
-    The range is that of a and b together, since the result lies between them. With two products
-    what is computed last, a, waits for one product only; with one, which is a + z * (b - a), for a
-    sum before it too.
-    """
-    z = _refined(z, max(z.fraction_bits, 0))  # 1 must be one of its codes
-    one = 1 << z.fraction_bits
-    if min(z.lowest) < 0 or max(z.highest) > one:
-        raise ValueError(f"blend needs a gate within 0..1, got {min(z.lowest)}..{max(z.highest)}")
-    a, b = aligned(a, b)
-    if products == 1:
-        total = a + z * (b - a)
-    else:
-        total = (constant([one] * z.size, z.fraction_bits) - z) * a + z * b
-    scale = 1 << (total.fraction_bits - a.fraction_bits)
-    return total.within(
-        [min(x, y) * scale for x, y in zip(a.lowest, b.lowest, strict=True)],
-        [max(x, y) * scale for x, y in zip(a.highest, b.highest, strict=True)],
-    )
-
-
 def aligned(a: Node, b: Node) -> tuple[Node, Node]:
     """Return a and b with the finer of their binary points."""
     fraction_bits = max(a.fraction_bits, b.fraction_bits)
-    return _refined(a, fraction_bits), _refined(b, fraction_bits)
+    return refined(a, fraction_bits), refined(b, fraction_bits)
 
 
-def _refined(x: Node, fraction_bits: int) -> Node:
+def refined(x: Node, fraction_bits: int) -> Node:
+    """Return x with a binary point as fine as asked for."""
     bits = fraction_bits - x.fraction_bits
     if bits == 0:
         return x

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rnnrtl import cells
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.lut.functions import FUNCTIONS
+from rnnrtl.lut.functions import REAL
 from rnnrtl.network import Dense, FloatArray, Network
 
 
@@ -34,7 +34,7 @@ class Real:
         return self
 
     def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
-        return type(self)(FUNCTIONS[function].real(self.values))
+        return type(self)(REAL[function](self.values))
 
     def relu(self) -> Self:
         return type(self)(np.maximum(self.values, 0))
@@ -71,6 +71,9 @@ class RealNumbers:
 
     def maximum(self, a: Real, b: Real) -> Real:
         return self.vector(np.maximum(a.values, b.values))
+
+    def argmax(self, x: Real) -> Real:
+        return self.vector(np.argmax(x.values, axis=-1, keepdims=True).astype(np.float64))
 
     def blend(self, z: Real, a: Real, b: Real) -> Real:
         return self.vector((1 - z.values) * a.values + z.values * b.values)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import TENSORS
 from rnnrtl.graph.real import Real, RealNumbers, run
+from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import FloatArray, Network
 
 Tensor = tuple[str, str]
@@ -69,7 +70,7 @@ class _Surveyed(Real):
     def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
         found = super().lookup(function, output, input_)
         if isinstance(output, _Mark) and output.width == _MARK_BITS:
-            output.seen.add(found.values, table=True)
+            output.seen.add(found.values, table=function in FUNCTIONS)
         return found
 
 

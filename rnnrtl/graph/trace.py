@@ -13,18 +13,9 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import rounded_codes, to_codes
 from rnnrtl.fixedpoint.format import Format, Overflow
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.nodes import (
-    Node,
-    State,
-    blend,
-    constant,
-    input_vector,
-    joined,
-    matvec,
-    maximum,
-    part,
-)
+from rnnrtl.graph.nodes import Node, State, constant, part
 from rnnrtl.graph.tensors import tensors
+from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
 from rnnrtl.network import GRU, Dense, Network, Recurrent
 
 _OVERFLOWING = {
@@ -95,6 +86,9 @@ class Traced:
     def maximum(self, a: Node, b: Node) -> Node:
         return maximum(a, b)
 
+    def argmax(self, x: Node) -> Node:
+        return argmax(x)
+
     def blend(self, z: Node, a: Node, b: Node) -> Node:
         return blend(z, a, b, products=1 if self.few_products else 2)
 
@@ -118,7 +112,7 @@ def trace(network: Network, precision: Precision, *, few_products: bool = False)
         _check_weights(layer, form)
         if isinstance(layer, Dense):
             x = cells.apply_dense(layer, x, Traced(), form)
-            output_format = form("output")
+            output_format = cells.format_of_dense(layer, form)
         else:
             loop = _loop(layer, x, form, Traced(few_products))
             loops.append(loop)
@@ -155,7 +149,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
 
         if isinstance(layer, Dense):
             following: list[Node] = [cells.apply_dense(layer, x, Traced(), form) for x in xs]
-            output_format = form("output")
+            output_format = cells.format_of_dense(layer, form)
         else:
             formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
             state: dict[str, Node] = {

@@ -70,4 +70,9 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         )
     }
 )
-"""Name -> Function."""
+"""Name -> Function, of those that have tables."""
+
+REAL: Mapping[str, Callable[[FloatArray], FloatArray]] = MappingProxyType(
+    {name: function.real for name, function in FUNCTIONS.items()} | {"exponential": np.exp}
+)
+"""Name -> function on float64 arrays; exp is made of a table and a product."""

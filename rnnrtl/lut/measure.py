@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.fixedpoint.arithmetic import clamp, magnitude, mirror
-from rnnrtl.lut.table import Table, address
+from rnnrtl.lut.table import Table, read
 
 ALL_CODES_BITS = 20
 """Input width up to which every code is tried; beyond, every code at an end of a ROM's cell."""
@@ -14,8 +14,7 @@ def apply(table: Table, codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the table's output codes for input codes."""
     limit = table.limit
     m = clamp(codes, -limit - 1, limit) if table.full else magnitude(codes, limit)
-    total = sum(np.asarray(rom.codes, dtype=np.int64)[address(m, rom)] for rom in table.roms)
-    y = np.asarray(total) >> table.guard_bits
+    y = read(table.roms, table.guard_bits, table.factor_bits, m)
     return np.asarray(y if table.full else mirror(codes, y, table.total))
 
 
@@ -29,7 +28,7 @@ def max_error_lsb(table: Table) -> float:
     if table.input.width <= ALL_CODES_BITS:
         codes = np.arange(-half, half)
     else:
-        cell = 1 << min(rom.dropped for rom in table.roms)
+        cell = 1 << (min(rom.dropped for rom in table.roms) - table.factor_bits)
         starts = np.arange(0, table.limit + cell, cell)
         ends = np.concatenate([starts, starts + cell - 1, [half - 1]])
         ends = ends[ends < half]
