@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor
+from rnnrtl.graph.tensors import Seen, Tensor
 from rnnrtl.network import Network
 from rnnrtl.tuning.formats import TO_TABLES, Formats, fitting, precision_of
-from rnnrtl.tuning.survey import average_bits, survey
+from rnnrtl.tuning.survey import averages, survey
 from rnnrtl.tuning.trials import Metric, Trial, Trials
 
 NARROWEST, WIDEST = 2, 24
@@ -93,7 +93,7 @@ def find_precision(
         raise PrecisionError(f"unknown spare {spare!r}, known: {', '.join(SPARE)}")
     trials = Trials(network, x, metric, None if state is None else Path(state))
     seen = survey(network, trials.x)
-    search = _Search(network, trials, target, max_error, seen, margin, spare == "bits")
+    search = _Search(trials, target, max_error, seen, margin, spare == "bits")
     try:
         formats = search.run(progress)
     finally:
@@ -147,7 +147,6 @@ class _Search:
     `ceiling`, a mean square that parts the trials that kept the metric from those that did not.
     """
 
-    network: Network
     trials: Trials
     target: float | None
     max_error: float | None
@@ -188,8 +187,7 @@ class _Search:
     def _tell(self, progress: Report | None, formats: Formats, trial: Trial) -> None:
         if progress is not None:
             precision = precision_of(formats)
-            bits = average_bits(self.network, precision)
-            progress(Found(precision, trial, self.trials.made, bits))
+            progress(Found(precision, trial, self.trials.made, self._bits(formats)))
 
     def _kept(self, trial: Trial | None) -> bool:
         """Return whether a trial keeps what is asked for."""
@@ -262,13 +260,10 @@ class _Search:
                 heapq.heappush(queue, (more_error / max(spared, 1e-9), move, taken))
 
     def _cost(self, formats: Formats, trial: Trial) -> float:
-        if not self.bits:
-            return trial.cost
-        total = 0.0
-        for weights in (True, False):
-            kind = {t: s.values for t, s in self.seen.items() if (t[1] in WEIGHTS) == weights}
-            total += sum(formats[t].width * n for t, n in kind.items()) / sum(kind.values())
-        return total
+        return sum(self._bits(formats)) if self.bits else trial.cost
+
+    def _bits(self, formats: Formats) -> tuple[float, float]:
+        return averages(self.seen, {tensor: form.width for tensor, form in formats.items()})
 
     def _moves(self, formats: Formats) -> Iterator[_Move]:
         for tensor in formats:

@@ -34,9 +34,13 @@ def average_bits(network: Network, precision: Precision) -> tuple[float, float]:
     activation tables and comes out of them, states, and outputs of dense layers.
     """
     sizes = _step(network)
-    averages = []
+    return averages(sizes, {tensor: precision.format(*tensor).width for tensor in sizes})
+
+
+def averages(sizes: Mapping[Tensor, Seen], widths: Mapping[Tensor, int]) -> tuple[float, float]:
+    """Return the average width of weights and of activations, each tensor as often as it counts."""
+    found = []
     for weights in (True, False):
-        chosen = {t: seen.values for t, seen in sizes.items() if (t[1] in WEIGHTS) == weights}
-        bits = sum(precision.format(*tensor).width * n for tensor, n in chosen.items())
-        averages.append(bits / sum(chosen.values()))
-    return averages[0], averages[1]
+        counts = {t: seen.values for t, seen in sizes.items() if (t[1] in WEIGHTS) == weights}
+        found.append(sum(widths[t] * n for t, n in counts.items()) / sum(counts.values()))
+    return found[0], found[1]

@@ -18,7 +18,7 @@ from rnnrtl.files import write_whole
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.frontends.npz import to_arrays
-from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.trace import trace
 from rnnrtl.network import FloatArray, Network
@@ -109,7 +109,7 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrecisionWarning)
             graph = trace(self.network, precision)
-        codes = evaluate(graph, to_codes(self.x, graph.input_format))
+        codes = Program(graph).run(to_codes(self.x, graph.input_format))
         outputs = to_values(codes, graph.output_format)
         error = outputs - self.floats
         return Trial(
