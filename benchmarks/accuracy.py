@@ -2,16 +2,16 @@
 
 Writes accuracy.json, accuracy.md and accuracy.svg. Both tools get the same trained taggers, the
 same format for everything and the same 2,000 jets; `predict` are sequences a CPU second of the two
-emulations in this one run. hls4ml is measured where it is installed (extra `hls4ml`), with Keras
-and g++; elsewhere its figures of the last run that had it are kept. `ap_fixed<W,I>` truncates and
-wraps, which is hls4ml's default; `fixed<W,I>` rounds to nearest and saturates, which is ours.
-`found` are the formats in benchmarks/formats, which `python -m benchmarks.precision` found on half
-of the jets.
+emulations in this one run, `first` the CPU seconds before the first. hls4ml is measured where it is
+installed (extra `hls4ml`, with KERAS_BACKEND=torch), and g++; elsewhere its figures of the last run
+that had it are kept. `ap_fixed<W,I>` truncates and wraps, which is hls4ml's default; `fixed<W,I>`
+rounds to nearest and saturates, which is ours. `found` are the formats in benchmarks/formats, which
+`python -m benchmarks.precision` found on half of the jets.
 """
 
 import importlib.util
 import json
-import os
+import resource
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -78,7 +78,10 @@ def keras_model(network: Network) -> Any:
     given = np.load(ROOT / "rnnrtl" / "demo" / "data" / f"{network.name}.npz")
     for layer in model.layers[1:]:
         parts = [f"{layer.name}/{part}" for part in ("kernel", "recurrent_kernel", "bias")]
-        layer.set_weights([given[part] for part in parts if part in given])
+        arrays = [given[part] for part in parts if part in given]
+        if isinstance(layer, keras.layers.LSTM):  # which has one bias where PyTorch has two
+            arrays[-1] = arrays[-1].sum(axis=0)
+        layer.set_weights(arrays)
     return model
 
 
@@ -119,8 +122,10 @@ def measured(network: Network, make: Callable[[], Predict]) -> dict[str, float]:
 
 
 def _cpu_seconds() -> float:
-    times = os.times()
-    return float(times.user + times.system + times.children_user + times.children_system)
+    own, others = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
 
 
 def main(path: Path = RESULTS) -> None:

@@ -137,7 +137,7 @@ class Options:
 
     def multipliers_of(self, network: Network) -> int | None:
         """Return how many multipliers all products share; None where none are shared so."""
-        if not self.reuse_of(network) or not isinstance(self.reuse_factor, int):
+        if not isinstance(self.reuse_factor, int) or self.reuse_factor == 1:
             return None
         return shared_multipliers(network.recurrent, self.reuse_factor)
 

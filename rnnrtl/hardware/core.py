@@ -1,5 +1,7 @@
 """The core: a scheduled network behind two AXI4-Streams."""
 
+from collections.abc import Callable
+
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
@@ -75,11 +77,7 @@ class Core(wiring.Component):
         m.d.comb += accept.eq(self.s_axis_tvalid & self.s_axis_tready)
         schedule = self.schedule
         layers = {op.layer for op in schedule.ops}
-        edge, cycle_ends, pipeline = self._cycles(m)
-
-        def at_end(condition: Value) -> Value:
-            return condition if schedule.edges_per_cycle == 1 else condition & cycle_ends
-
+        edge, at_end, pipeline = self._cycles(m)
         beats = Beats(
             pipeline,
             accept,
@@ -129,11 +127,11 @@ class Core(wiring.Component):
         m.d.comb += self.s_axis_tready.eq(at_end(~busy.any() & free_slots.any()))
         return m
 
-    def _cycles(self, m: Module) -> tuple[Value, Value, Module]:
-        """Return which edge of its cycle it is, whether the last, and where that one matters."""
+    def _cycles(self, m: Module) -> tuple[Value, Callable[[Value], Value], Module]:
+        """Return which edge of its cycle it is, how to wait for the last, and what moves on then."""
         edges = self.schedule.edges_per_cycle
         if edges == 1:
-            return Const(0), Const(1, 1), m
+            return Const(0), lambda condition: condition, m
         edge = Signal(range(edges))
         cycle_ends = Signal()
         pipeline = Module()
@@ -141,4 +139,4 @@ class Core(wiring.Component):
         m.d.sync += edge.eq(Mux(cycle_ends, 0, edge + 1))
         name = free_name("pipeline", {op.layer for op in self.schedule.ops})
         m.submodules[name] = EnableInserter(cycle_ends)(pipeline)
-        return edge, cycle_ends, pipeline
+        return edge, lambda condition: condition & cycle_ends, pipeline
