@@ -128,7 +128,7 @@ class Core(wiring.Component):
         return m
 
     def _cycles(self, m: Module) -> tuple[Value, Callable[[Value], Value], Module]:
-        """Return which edge of its cycle it is, how to wait for the last, and what moves on then."""
+        """Return which edge of its cycle it is, how to wait for the last, and what moves then."""
         edges = self.schedule.edges_per_cycle
         if edges == 1:
             return Const(0), lambda condition: condition, m
