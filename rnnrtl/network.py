@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.fixedpoint.precision import Precision
 
 FloatArray = NDArray[np.float64]
 
@@ -157,9 +158,17 @@ class Recurrent:
 
 @dataclass(frozen=True, eq=False)
 class LSTM(Recurrent):
-    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o."""
+    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o.
+
+    Members
+    -------
+    rounded_products : f * c and i * g are brought into the format of the cell state before they are
+        added (Brevitas), as their sum is always; it matters in fixed point only
+    """
 
     gate_names = ("i", "f", "g", "o")
+
+    rounded_products: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,11 +252,13 @@ class Network:
     steps : time steps of a sequence, or None where the source does not say. The hardware takes any
         number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule.
     name : default name of the Verilog top module
+    precision : the formats that it was trained in, or None where it was trained in floats
     """
 
     layers: tuple[Layer, ...]
     steps: int | None = None
     name: str = field(default="network", kw_only=True)
+    precision: Precision | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.layers:

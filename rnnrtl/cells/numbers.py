@@ -4,7 +4,7 @@ Two kinds of numbers exist: fixed-point nodes of a graph (`rnnrtl.graph.trace`),
 reference and the hardware, and float64 arrays (`rnnrtl.graph.real`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from rnnrtl.fixedpoint.format import Format
 
-Formats = Callable[[str], Format]
-"""Tensor name -> its format in the layer at hand."""
+
+class Formats(Protocol):
+    """The formats of the layer at hand."""
+
+    def __call__(self, tensor: str, gate: str = "", /) -> Format:
+        """Return the format of a tensor; of a gate's own part of it, where it is a gate's."""
 
 
 class Vector(Protocol):

@@ -9,12 +9,13 @@ from typing import Any
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.arrays import read_arrays
+from rnnrtl.frontends.brevitas import is_brevitas, read_brevitas
 from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
 from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
-from rnnrtl.frontends.values import as_count, as_text, flatten, grouped
+from rnnrtl.frontends.values import as_count, as_precision, as_text, flatten, grouped
 from rnnrtl.network import Network
 
 __all__ = ["load", "save"]
@@ -64,8 +65,7 @@ def load(
     elif isinstance(source, Mapping):
         network = _from_mapping(unwrapped(source), named, name="network")
     elif _is_module(source):
-        name = module_name(type(source).__name__)
-        network = read_module(source, named).replace(name=name)
+        network = _from_module(source, named)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
         if kind.startswith(("keras.", "tensorflow.")):
@@ -81,6 +81,21 @@ def _is_module(source: object) -> bool:
     """Recognise a torch.nn.Module; without torch in the process there is none."""
     torch: Any = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
+    """Read a live module: one that says which network it is, one of Brevitas, or any other."""
+    trained = getattr(module, "network", None)
+    if isinstance(trained, Network):
+        return trained.replace(layers=act.apply(trained.layers, activations))
+    name = module_name(type(module).__name__)
+    if is_brevitas(module):
+        if activations:
+            raise UnsupportedError(
+                "activations cannot be put into a quantised module: their formats are unknown"
+            )
+        return read_brevitas(module).replace(name=name)
+    return read_module(module, activations).replace(name=name)
 
 
 def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
@@ -116,12 +131,13 @@ def _from_mapping(
         flat = flatten(source)
         name = module_name(as_text(flat.pop("name"), "name")) if "name" in flat else name
         steps = as_count(flat.pop("steps"), "steps") if "steps" in flat else None
+        precision = as_precision(flat.pop("precision")) if "precision" in flat else None
         groups = grouped(flat)
         if any(is_state_dict(parameters) for parameters in groups.values()):
             layers = read_state_dict(groups, activations)
         else:
             layers = act.apply(read_arrays(groups), activations)
-        return Network(layers, steps, name=name)
+        return Network(layers, steps, name=name, precision=precision)
     except RnnrtlError as error:
         raise type(error)(f"{where}{error}") from None
 
