@@ -18,16 +18,16 @@ from rnnrtl.fixedpoint.precision import Precision
 FloatArray = NDArray[np.float64]
 
 ACTIVATIONS = (
-    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
-    "softsign", "elu", "softplus",
+    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2",
+    "hard_sigmoid_hgq", "hard_tanh", "softsign", "elu", "softplus",
 )  # fmt: skip
-"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
-"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
+"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch),
+"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2), "hard_sigmoid_hgq" 0.25 x + 0.5 (HGQ2)."""
 
 HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax")
 """Those of a dense layer."""
 
-GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_sigmoid_hgq")
 """Those of them that lie within 0..1, as a gate must."""
 
 

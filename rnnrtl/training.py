@@ -205,6 +205,7 @@ _SMOOTH: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "softsign": torch.nn.functional.softsign,
     "hard_sigmoid": torch.nn.functional.hardsigmoid,
     "hard_sigmoid_keras2": lambda x: torch.clamp(0.2 * x + 0.5, 0, 1),
+    "hard_sigmoid_hgq": lambda x: torch.clamp(0.25 * x + 0.5, 0, 1),
     "decay": lambda x: torch.sign(x) * -torch.expm1(-x.abs()),
     "rise": lambda x: torch.sign(x) * (np.log(2) - torch.log1p(torch.exp(-x.abs()))),
 }

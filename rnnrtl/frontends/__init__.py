@@ -10,6 +10,7 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.arrays import read_arrays
 from rnnrtl.frontends.brevitas import is_brevitas, read_brevitas
+from rnnrtl.frontends.hgq import is_hgq, read_hgq
 from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
@@ -28,6 +29,9 @@ _ADVICE = {
     ".pkl": "pickles run code when they are read; save arrays with numpy.savez",
     ".npy": "one array makes no network; save all of them with numpy.savez",
 }
+
+
+_QUANTISED = "activations cannot be put into a quantised model: their formats are unknown"
 
 
 def load(
@@ -68,6 +72,8 @@ def load(
         network = _from_module(source, named)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
+        if is_hgq(source):
+            return _from_hgq(source, named, steps)
         if kind.startswith(("keras.", "tensorflow.")):
             raise UnsupportedError(f"{kind} is not read yet: pass a dict of its arrays")
         raise ModelError(
@@ -91,11 +97,16 @@ def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
     name = module_name(type(module).__name__)
     if is_brevitas(module):
         if activations:
-            raise UnsupportedError(
-                "activations cannot be put into a quantised module: their formats are unknown"
-            )
+            raise UnsupportedError(_QUANTISED)
         return read_brevitas(module).replace(name=name)
     return read_module(module, activations).replace(name=name)
+
+
+def _from_hgq(model: Any, activations: Mapping[str, str], steps: int | None) -> Network:
+    if activations:
+        raise UnsupportedError(_QUANTISED)
+    network = read_hgq(model).replace(name=module_name(model.name))
+    return network if steps is None else network.replace(steps=steps)
 
 
 def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
