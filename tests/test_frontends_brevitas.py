@@ -44,7 +44,7 @@ def _tagger(layers: int = 1) -> Any:
 
     module: Any = torch.nn.Module
 
-    class Tagger(module):  # type: ignore[misc, valid-type]
+    class Tagger(module):
         def __init__(self) -> None:
             super().__init__()
             self.rnn = qnn.QuantLSTM(FEATURES, UNITS, num_layers=layers, **lstm)

@@ -15,6 +15,7 @@ from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
 from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
+from rnnrtl.frontends.qkeras import is_qkeras, read_qkeras
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
 from rnnrtl.frontends.values import as_count, as_precision, as_text, flatten, grouped
 from rnnrtl.network import Network
@@ -47,7 +48,9 @@ def load(
     source
         A path to an ``.npz`` or to a ``.pt``/``.pth`` (state dict, read with weights_only=True);
         a dict of arrays with Keras' or PyTorch's parameter names (see `rnnrtl.frontends.arrays`
-        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network.
+        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network. A module of Brevitas'
+        layers, a Keras model of HGQ2's or QKeras' and an `rnnrtl.training.QuantizedNetwork` bring
+        the formats that they were trained in, as the network's `precision`.
     steps
         Time steps of a sequence, in place of what the source says.
     activations
@@ -72,8 +75,8 @@ def load(
         network = _from_module(source, named)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
-        if is_hgq(source):
-            return _from_hgq(source, named, steps)
+        if is_hgq(source) or is_qkeras(source):
+            return _from_quantised(source, named, steps)
         if kind.startswith(("keras.", "tensorflow.")):
             raise UnsupportedError(f"{kind} is not read yet: pass a dict of its arrays")
         raise ModelError(
@@ -102,10 +105,11 @@ def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
     return read_module(module, activations).replace(name=name)
 
 
-def _from_hgq(model: Any, activations: Mapping[str, str], steps: int | None) -> Network:
+def _from_quantised(model: Any, activations: Mapping[str, str], steps: int | None) -> Network:
     if activations:
         raise UnsupportedError(_QUANTISED)
-    network = read_hgq(model).replace(name=module_name(model.name))
+    read = read_hgq if is_hgq(model) else read_qkeras
+    network = read(model).replace(name=module_name(model.name))
     return network if steps is None else network.replace(steps=steps)
 
 
