@@ -41,6 +41,13 @@ class Shape:
 
 SHAPES: Mapping[str, Shape] = {
     "top": Shape("top tagging", 20, 6, 20, ((64, "relu"), (1, "sigmoid"))),
+    "top_w6a8": Shape(
+        "top tagging, trained in weights of 6 bits and activations of 8",
+        20,
+        6,
+        20,
+        ((64, "relu"), (1, "sigmoid")),
+    ),
     "flavour": Shape("flavour tagging", 15, 6, 120, ((50, "relu"), (10, "relu"), (3, "linear"))),
     "quickdraw": Shape("QuickDraw", 100, 3, 128, ((256, "relu"), (128, "relu"), (5, "linear"))),
     "units4": Shape("four units", 20, 3, 4),
@@ -50,6 +57,8 @@ SHAPES: Mapping[str, Shape] = {
 }
 CELLS = ("gru", "lstm")
 FORMATS = ("fixed<16,6>", "fixed<10,4>", "w8a12")
+TRAINED = ("top_w6a8",)
+"""Networks that were trained in formats of their own."""
 ROUTED = {"units4": "fixed<10,4>", "units8": "fixed<12,4>"}
 """Networks whose rows are routed with every strategy and clock -> their format."""
 SMALL = ("units16", "units32")
@@ -58,8 +67,8 @@ SMALL = ("units16", "units32")
 
 def network(name: str, cell: str) -> Network:
     """Return a benchmark network: `name` of `SHAPES`, `cell` of `CELLS`."""
-    if name == "top":
-        return tagger(f"top_{cell}20")
+    if name.startswith("top"):
+        return tagger(f"top_{cell}20{name.removeprefix('top')}")
     shape = SHAPES[name]
     rng = np.random.default_rng(2207_00559)
     layers: list[Layer] = [_recurrent(cell, shape, rng)]
@@ -70,19 +79,21 @@ def network(name: str, cell: str) -> Network:
 
 def inputs(name: str, sequences: int) -> Array:
     """Return sequences for a network: jets for the top tagger, else random numbers."""
-    if name == "top":
+    if name.startswith("top"):
         return np.asarray(test_jets()[0][:sequences])
     shape = SHAPES[name]
     rng = np.random.default_rng(1)
     return rng.uniform(-1, 1, size=(sequences, shape.steps, shape.features))
 
 
-def precision(name: str, cell: str, form: str) -> str | dict[str, str]:
-    """Return what `rnnrtl.generate` takes for a format of `FORMATS`.
+def precision(name: str, cell: str, form: str) -> str | dict[str, str] | None:
+    """Return what `rnnrtl.generate` takes for a format of `FORMATS`, or for "trained".
 
     "w8a12" is weights of 8 bits and activations of 12, each tensor with the fewest integer bits
     that hold what it takes on in 200 sequences; biases, which cost no multiplier, have 12 bits.
     """
+    if form == "trained":
+        return None  # the network has its own
     if form != "w8a12":
         return form
     net = network(name, cell)

@@ -36,6 +36,8 @@ gates, candidate and hidden state replaced one-bit ones after a first synthesis,
 (then GRU 56,119 to 51,746 LUT, LSTM 72,229 to 65,881), and so did the GRU's pre-activation of five
 integer bits one of four (41,839 to 39,982 LUT, AUC ratio 0.9997 to 0.9994). Yosys packs only the
 multipliers themselves into UltraScale+'s DSPs, which makes its LUT and FF of `dsp` rows too high.
+`trained` is the formats that a network was trained on in; its AUC is divided by that of the network
+of floats that this training began with, so a ratio above 1 is what more training gave.
 `s` and `MB` are the time and memory from weights to Verilog, with other work on the machine. An
 empty cell and a row that is not there were not measured. The last table has hls4ml's and
 hand-written designs.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, SMALL
+from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, SMALL, TRAINED
 
 MODES = ("static", "interleaved", "unrolled")
 STRATEGIES = ("dsp", "shift_add")
@@ -25,7 +25,7 @@ class Row:
     -------
     network : of `SHAPES`
     cell : of `CELLS`
-    form : of `FORMATS`
+    form : of `FORMATS`, or "trained" for a network's own
     mode : static, interleaved or unrolled
     strategy : dsp or shift_add
     clock_mhz : clock that registers are placed for
@@ -74,7 +74,7 @@ REUSED: Mapping[str, tuple[int, ...]] = {"top": (10, 20, 400), "quickdraw": (14,
 
 def rows() -> Iterator[Row]:
     """Yield all rows, in the order of the tables."""
-    published = [name for name in SHAPES if name not in (*ROUTED, *SMALL)]
+    published = [name for name in SHAPES if name not in (*ROUTED, *SMALL, *TRAINED)]
     for network, cell, form, mode, strategy in product(
         published, CELLS, FORMATS, MODES, STRATEGIES
     ):
@@ -84,6 +84,8 @@ def rows() -> Iterator[Row]:
         if network == "top" and mode == "static":
             yield Row(network, cell, form, mode, strategy, 100.0)
             yield Row(network, cell, form, mode, strategy, 50.0, "ecp5")
+    for network, cell, mode, strategy in product(TRAINED, CELLS, MODES, STRATEGIES):
+        yield Row(network, cell, "trained", mode, strategy)
     yield Row("top", "gru", "fixed<10,4>", "static", "shift_add", ROUTED_TOP_MHZ, "ecp5")
     # As few multipliers as the device has: 8 and 28.
     yield Row("units16", "gru", "fixed<12,4>", "static", "dsp", 12.0, "ice40", 256)

@@ -11,9 +11,10 @@ import typer
 from numpy.typing import NDArray
 
 import rnnrtl
-from rnnrtl.design import Design
+from rnnrtl.design import DEFAULT_PRECISION, Design
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint import Precision
+from rnnrtl.network import Network
 from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 from rnnrtl.tuning.metrics import METRICS
 from rnnrtl.tuning.trials import Metric
@@ -27,14 +28,15 @@ def made_design(
         Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
     ],
     precision: Annotated[
-        str,
+        Optional[str],  # noqa: UP045 - typer reads Optional
         typer.Option(
             "--precision",
             "-p",
             help="fixed<W,I> (rounds, saturates), ap_fixed<W,I[,Q[,O]]> as in Vitis HLS, or "
             "a .toml file with a format for every tensor",
+            show_default=f"what the network was trained in, else {DEFAULT_PRECISION}",
         ),
-    ] = "fixed<16,6>",
+    ] = None,
     formats: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads Optional
         typer.Option(
@@ -95,7 +97,7 @@ def made_design(
     asked = [text if "=" in text else f"*={text}" for text in strategy or ["auto"]]
     return rnnrtl.generate(
         network,
-        read_precision(precision, formats),
+        _precision(network, precision, formats),
         mode=mode,
         reuse_factor=_reuse_factor(reuse_factor),
         max_dsp=max_dsp,
@@ -108,6 +110,13 @@ def made_design(
         target=target,
         name=name,
     )
+
+
+def _precision(network: Network, text: str | None, formats: list[str] | None) -> Precision:
+    if text is not None:
+        return read_precision(text, formats)
+    given = network.precision or Precision.parse(DEFAULT_PRECISION)
+    return given.with_rules(pairs("--format", formats))
 
 
 def read_precision(text: str, formats: list[str] | None = None) -> Precision:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 SimulatorName = Literal["amaranth", "icarus", "verilator"]
 SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
 
+DEFAULT_PRECISION = "fixed<16,6>"
+"""Of a network that was trained in floats, where nothing else is asked."""
+
 FEW_PRODUCTS_FROM = 32
 """Cycles for which a step takes an array from which on one more, or two, are worth a multiplier
 less for each unit at a time.
@@ -344,7 +347,7 @@ class Design:
 
 def generate(
     weights: object,
-    precision: str | Format | Mapping[str, object] | Precision = "fixed<16,6>",
+    precision: str | Format | Mapping[str, object] | Precision | None = None,
     *,
     mode: str = "static",
     reuse_factor: int | tuple[int, int] | Literal["auto"] = 1,
@@ -371,7 +374,9 @@ def generate(
     weights : anything that `load` takes
     precision : "fixed<W,I>" (rounds, saturates), "ap_fixed<W,I[,Q[,O]]>" (as in Vitis HLS), a
         mapping of patterns such as "gru.hidden" or "*.kernel" to formats, a `Precision`, or
-        "auto": what `find_precision` finds, whose `progress` and `state` it does without
+        "auto": what `find_precision` finds, whose `progress` and `state` it does without. Where
+        it is left out, a network that was trained in fixed point keeps its own formats
+        (`Network.precision`), and any other one has "fixed<16,6>"
     calibration : for "auto": x (batch, steps, features), some hundreds of typical inputs
     metric, metric_target : for "auto": figure of the outputs, and what it is to be at least
     max_error : for "auto": the largest difference of any output from the float network's
@@ -433,7 +438,7 @@ def generate(
 
 def _formats(
     network: Network,
-    precision: str | Format | Mapping[str, object] | Precision,
+    precision: str | Format | Mapping[str, object] | Precision | None,
     calibration: object | None,
     aims: Mapping[str, Any],
 ) -> Precision:
@@ -447,4 +452,6 @@ def _formats(
         raise PrecisionError(
             "calibration, metric, metric_target and max_error go with precision='auto'"
         )
+    if precision is None:
+        precision = network.precision or DEFAULT_PRECISION
     return Precision.parse(precision)

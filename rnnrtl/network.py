@@ -13,20 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.fixedpoint.precision import Precision
 
 FloatArray = NDArray[np.float64]
 
 ACTIVATIONS = (
-    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_tanh",
-    "softsign", "elu", "softplus", "exponential",
+    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2",
+    "hard_sigmoid_hgq", "hard_tanh", "softsign", "elu", "softplus", "exponential",
 )  # fmt: skip
-"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch), and
-"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2)."""
+"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch),
+"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2), "hard_sigmoid_hgq" 0.25 x + 0.5 (HGQ2)."""
 
 HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax", "argmax")
 """Those of a dense layer; "argmax" gives one number, that of its largest unit, from 0 up."""
 
-GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_sigmoid_hgq")
 """Those of them that lie within 0..1, as a gate must."""
 
 
@@ -162,9 +163,17 @@ class Recurrent:
 
 @dataclass(frozen=True, eq=False)
 class LSTM(Recurrent):
-    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o."""
+    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o.
+
+    Members
+    -------
+    rounded_products : f * c and i * g are brought into the format of the cell state before they are
+        added (Brevitas), as their sum is always; it matters in fixed point only
+    """
 
     gate_names = ("i", "f", "g", "o")
+
+    rounded_products: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,11 +264,13 @@ class Network:
     steps : time steps of a sequence, or None where the source does not say. The hardware takes any
         number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule.
     name : default name of the Verilog top module
+    precision : the formats that it was trained in, or None where it was trained in floats
     """
 
     layers: tuple[Layer, ...]
     steps: int | None = None
     name: str = field(default="network", kw_only=True)
+    precision: Precision | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.layers:

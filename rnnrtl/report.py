@@ -10,6 +10,7 @@ from rnnrtl.graph.lookup import LookedUp, Mirror
 from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import max_error_lsb
+from rnnrtl.network import Recurrent
 from rnnrtl.tuning.survey import average_bits
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ def _formats(design: "Design") -> str:
     read = tensors(design.network)
     for layer in design.network.layers:
         names = read[layer.name]
-        rows += [(layer.name, name, design.precision.format(layer.name, name)) for name in names]
+        for name in names:
+            form = design.precision.format(layer.name, name)
+            rows.append((layer.name, name, form))
+            if isinstance(layer, Recurrent):
+                own = {g: design.precision.format(layer.name, name, g) for g in layer.gate_names}
+                rows += [(layer.name, f"{name}.{g}", f) for g, f in own.items() if f != form]
     weight, activation = average_bits(design.network, design.precision)
     average = f"On average {weight:.2f} bits a weight and {activation:.2f} bits an activation."
     return table(("layer", "tensor", "format"), rows) + "\n\n" + average

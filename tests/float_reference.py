@@ -28,6 +28,7 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "hard_sigmoid": lambda x: np.minimum(np.maximum(x + 3.0, 0.0), 6.0) / 6.0,
+    "hard_sigmoid_hgq": lambda x: np.minimum(np.maximum(x / 4.0 + 0.5, 0.0), 1.0),
     "hard_sigmoid_keras2": lambda x: np.minimum(np.maximum(x / 5.0 + 0.5, 0.0), 1.0),
     "hard_tanh": lambda x: np.minimum(np.maximum(x, -1.0), 1.0),
     "softsign": lambda x: x / (1.0 + np.abs(x)),

@@ -39,7 +39,7 @@ def test_networks_have_their_shape(name: str, cell: str) -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_formats_fit_the_weights(name: str) -> None:
     for cell in CELLS:
-        given = Precision.parse(precision(name, cell, "w8a12"))
+        given = Precision.parse(precision(name, cell, "w8a12") or "")
         for layer in network(name, cell).layers:
             form = given.format(layer.name, "kernel")
             kernels = (
@@ -56,7 +56,7 @@ def test_formats_fit_the_weights(name: str) -> None:
 def test_rows_are_all_different_and_the_aims_name_them() -> None:
     keys = [row.key for row in rows()]
     assert len(set(keys)) == len(keys)
-    assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values(), NARROW}
+    assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values(), NARROW, "trained"}
     names: set[str] = set()
 
     class Asked(dict[str, dict[str, dict[str, int]]]):

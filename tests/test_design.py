@@ -64,7 +64,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], type[RnnrtlError], str]] = {
     "number as a name": ({"name": 7}, ModelError, "name 7 is no Verilog module name"),
     "keyword": ({"name": "module"}, ModelError, "name 'module' is a Verilog keyword"),
     "precision": ({"precision": "float"}, PrecisionError, "'float' is not a format"),
-    "no precision": ({"precision": None}, PrecisionError, "not None"),
+    "number as a precision": ({"precision": 16}, PrecisionError, "not 16"),
     "auto": ({"precision": "auto"}, PrecisionError, "'auto' needs data"),
     "unknown layer": (
         {"precision": {"*": "fixed<12,5>", "lstm.hidden": "fixed<8,2>"}},

@@ -29,6 +29,7 @@ REAL: Mapping[str, Callable[[float], float]] = {
     "tanh": math.tanh,
     "softsign": lambda x: x / (1 + abs(x)),
     "hard_sigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
+    "hard_sigmoid_hgq": lambda x: min(max(0.25 * x + 0.5, 0), 1),
     "hard_sigmoid_keras2": lambda x: min(max(0.2 * x + 0.5, 0), 1),
     "decay": lambda x: math.copysign(1 - math.exp(-abs(x)), x),
     "rise": lambda x: math.copysign(math.log(2) - math.log1p(math.exp(-abs(x))), x),

@@ -11,7 +11,7 @@ _CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
 
 def states(layer: Recurrent) -> Mapping[str, str]:
     """Return the layer's state vectors: name -> the tensor whose format it has."""
-    found: Mapping[str, str] = _CELLS[type(layer)].STATES
+    found: Mapping[str, str] = _cell(layer).STATES
     return found
 
 
@@ -19,8 +19,12 @@ def step(
     layer: Recurrent, x: Any, state: Mapping[str, Any], numbers: Any, form: Any
 ) -> dict[str, Any]:
     """Return the state after a time step; its "h" is what the layer gives on."""
-    following: dict[str, Any] = _CELLS[type(layer)].step(layer, x, state, numbers, form)
+    following: dict[str, Any] = _cell(layer).step(layer, x, state, numbers, form)
     return following
+
+
+def _cell(layer: Recurrent) -> Any:
+    return next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
 
 
 apply_dense = dense.apply

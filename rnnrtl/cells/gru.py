@@ -39,7 +39,7 @@ def step(
         return product.named(f"{name}_recurrent")
 
     def activate(name: str, total: V, function: str, tensor: str) -> V:
-        forms = form("preactivation"), form(tensor)
+        forms = form("preactivation", name), form(tensor, name)
         return activated(
             function,
             total,

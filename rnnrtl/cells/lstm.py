@@ -20,12 +20,13 @@ def step(
 
     i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own;
     other functions may stand for the two
-    c' = f * c + i * g
+    c' = f * c + i * g, with both products in the format of c where `rounded_products`
     h' = o * tanh(c')
     """
 
-    def activate(function: str, total: V, before: str, after: str, name: str = "") -> V:
-        forms = form(before), form(after)
+    def activate(function: str, total: V, before: str, after: str, gate: str = "") -> V:
+        forms = form(before, gate), form(after, gate)
+        name = f"{gate}_preactivation" if gate else ""
         return activated(function, total, numbers, *forms, units=layer.units, name=name, fast=True)
 
     def gate(name: str, function: str, tensor: str) -> V:
@@ -35,15 +36,16 @@ def step(
         )
         recurrent = numbers.matvec(weights.recurrent_kernel, form("recurrent_kernel"), state["h"])
         total = kernel.named(f"{name}_kernel") + recurrent.named(f"{name}_recurrent")
-        return activate(function, total, "preactivation", tensor, f"{name}_preactivation").named(
-            name
-        )
+        return activate(function, total, "preactivation", tensor, name).named(name)
 
     i = gate("i", layer.recurrent_activation, "gate")
     f = gate("f", layer.recurrent_activation, "gate")
     o = gate("o", layer.recurrent_activation, "gate")
     g = gate("g", layer.activation, "candidate")
-    c = (f * state["c"] + i * g).to(form("cell")).named("c_next")
+    kept, added = f * state["c"], i * g
+    if layer.rounded_products:
+        kept, added = kept.to(form("cell")), added.to(form("cell"))
+    c = (kept + added).to(form("cell")).named("c_next")
     squashed = activate(layer.activation, c, "cell_preactivation", "cell_activation")
     h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
     return {"h": h, "c": c}

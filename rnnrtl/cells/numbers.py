@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from rnnrtl.fixedpoint.format import Format
 
-Formats = Callable[[str], Format]
-"""Tensor name -> its format in the layer at hand."""
+
+class Formats(Protocol):
+    """The formats of the layer at hand."""
+
+    def __call__(self, tensor: str, gate: str = "", /) -> Format:
+        """Return the format of a tensor; of a gate's own part of it, where it is a gate's."""
 
 
 class Vector(Protocol):

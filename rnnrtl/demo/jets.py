@@ -12,6 +12,9 @@ from rnnrtl.network import Network
 NETWORKS = ("top_gru20", "top_lstm20")
 """Trained top taggers: GRU(20) and LSTM(20), each with Dense(64, relu) and Dense(1, sigmoid)."""
 
+QUANTISED = ("top_gru20_w6a8", "top_lstm20_w6a8")
+"""The same, trained on in weights of 6 bits and activations of 8, with these formats."""
+
 
 def test_jets() -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Return x (2000, 20, 6), already scaled for the networks, and y (2000,): 0 QCD, 1 top."""
@@ -23,7 +26,7 @@ def test_jets() -> tuple[NDArray[np.float64], NDArray[np.int8]]:
 
 
 def tagger(name: str) -> Network:
-    """Return one of `NETWORKS`."""
+    """Return one of `NETWORKS` or `QUANTISED`."""
     with as_file(files("rnnrtl.demo") / "data" / f"{name}.npz") as path:
         return load(path)
 

@@ -32,6 +32,12 @@ COVERED_BY: Mapping[str, str] = {
 }
 """Tensor -> another one whose rules are meant for it too."""
 
+GATED: Mapping[str, tuple[str, ...]] = {
+    "preactivation": ("i", "f", "g", "o", "z", "r", "n"),
+    "gate": ("i", "f", "o", "z", "r"),
+}
+"""Tensor that a cell has once a gate -> the gates that may have a format of their own."""
+
 Rules = tuple[tuple[str, Format], ...]
 
 
@@ -43,7 +49,8 @@ class Precision:
     -------
     default : format of every tensor that no rule names
     rules : ordered pairs (pattern, format). A pattern is `tensor`, `layer.tensor`, or `layer.*`,
-        with shell wildcards; tensor names are those of `TENSORS`. The network's own input is
+        with shell wildcards; tensor names are those of `TENSORS`. What a cell has once a gate may
+        have a rule for one of them: `preactivation.i`, `lstm.gate.f`. The network's own input is
         `input` (without a layer). A rule for `preactivation` is one for `inner` and
         `cell_preactivation` too, and one for `candidate` for `cell_activation`, unless a later
         rule names these. Text is read as a format. Of equal patterns the last is kept, and a
@@ -131,11 +138,14 @@ class Precision:
         """Return a copy with more rules, which go before those it has."""
         return Precision(self.default, (*self.rules, *_flat(rules)))
 
-    def format(self, layer: str, tensor: str) -> Format:
-        """Return the format of one tensor of one layer (layer "" for the network's input)."""
+    def format(self, layer: str, tensor: str, gate: str = "") -> Format:
+        """Return the format of one tensor of one layer (layer "" for the network's input).
+
+        With the name of a gate, that of its own part of the tensor.
+        """
         chosen = self.default
         for pattern, form in self.rules:
-            if _matches(pattern, layer, tensor):
+            if _matches(pattern, layer, tensor, gate):
                 chosen = form
         return chosen
 
@@ -149,7 +159,10 @@ class Precision:
         layers = [layer for layer in tensors if layer]
         for pattern, _ in self.rules:
             if pattern in TENSORS or any(
-                _matches(pattern, layer, t) for layer, read in tensors.items() for t in read
+                _matches(pattern, layer, t, gate)
+                for layer, read in tensors.items()
+                for t in read
+                for gate in GATED.get(t, ("",))
             ):
                 continue
             named = [n for n in tensors if any(_matches(pattern, n, t) for t in TENSORS)]
@@ -176,10 +189,12 @@ class Precision:
         return f"Precision.parse({given!r})"
 
 
-def _matches(pattern: str, layer: str, tensor: str) -> bool:
+def _matches(pattern: str, layer: str, tensor: str, gate: str = "") -> bool:
     names = [layer] if layer else []
     for name in (tensor, COVERED_BY.get(tensor)):
         names += [name, f"{layer}.{name}"] if name else []
+    if gate:
+        names += [f"{tensor}.{gate}", f"{layer}.{tensor}.{gate}"]
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 

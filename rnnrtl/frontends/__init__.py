@@ -9,12 +9,15 @@ from typing import Any
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.arrays import read_arrays
+from rnnrtl.frontends.brevitas import is_brevitas, read_brevitas
+from rnnrtl.frontends.hgq import is_hgq, read_hgq
 from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
 from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
+from rnnrtl.frontends.qkeras import is_qkeras, read_qkeras
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
-from rnnrtl.frontends.values import as_count, as_text, flatten, grouped
+from rnnrtl.frontends.values import as_count, as_precision, as_text, flatten, grouped
 from rnnrtl.network import Network
 
 __all__ = ["load", "save"]
@@ -27,6 +30,9 @@ _ADVICE = {
     ".pkl": "pickles run code when they are read; save arrays with numpy.savez",
     ".npy": "one array makes no network; save all of them with numpy.savez",
 }
+
+
+_QUANTISED = "activations cannot be put into a quantised model: their formats are unknown"
 
 
 def load(
@@ -42,7 +48,9 @@ def load(
     source
         A path to an ``.npz`` or to a ``.pt``/``.pth`` (state dict, read with weights_only=True);
         a dict of arrays with Keras' or PyTorch's parameter names (see `rnnrtl.frontends.arrays`
-        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network.
+        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network. A module of Brevitas'
+        layers, a Keras model of HGQ2's or QKeras' and an `rnnrtl.training.QuantizedNetwork` bring
+        the formats that they were trained in, as the network's `precision`.
     steps
         Time steps of a sequence, in place of what the source says.
     activations
@@ -64,10 +72,11 @@ def load(
     elif isinstance(source, Mapping):
         network = _from_mapping(unwrapped(source), named, name="network")
     elif _is_module(source):
-        name = module_name(type(source).__name__)
-        network = read_module(source, named).replace(name=name)
+        network = _from_module(source, named)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
+        if is_hgq(source) or is_qkeras(source):
+            return _from_quantised(source, named, steps)
         if kind.startswith(("keras.", "tensorflow.")):
             raise UnsupportedError(f"{kind} is not read yet: pass a dict of its arrays")
         raise ModelError(
@@ -81,6 +90,27 @@ def _is_module(source: object) -> bool:
     """Recognise a torch.nn.Module; without torch in the process there is none."""
     torch: Any = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
+    """Read a live module: one that says which network it is, one of Brevitas, or any other."""
+    trained = getattr(module, "network", None)
+    if isinstance(trained, Network):
+        return trained.replace(layers=act.apply(trained.layers, activations))
+    name = module_name(type(module).__name__)
+    if is_brevitas(module):
+        if activations:
+            raise UnsupportedError(_QUANTISED)
+        return read_brevitas(module).replace(name=name)
+    return read_module(module, activations).replace(name=name)
+
+
+def _from_quantised(model: Any, activations: Mapping[str, str], steps: int | None) -> Network:
+    if activations:
+        raise UnsupportedError(_QUANTISED)
+    read = read_hgq if is_hgq(model) else read_qkeras
+    network = read(model).replace(name=module_name(model.name))
+    return network if steps is None else network.replace(steps=steps)
 
 
 def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
@@ -116,12 +146,13 @@ def _from_mapping(
         flat = flatten(source)
         name = module_name(as_text(flat.pop("name"), "name")) if "name" in flat else name
         steps = as_count(flat.pop("steps"), "steps") if "steps" in flat else None
+        precision = as_precision(flat.pop("precision")) if "precision" in flat else None
         groups = grouped(flat)
         if any(is_state_dict(parameters) for parameters in groups.values()):
             layers = read_state_dict(groups, activations)
         else:
             layers = act.apply(read_arrays(groups), activations)
-        return Network(layers, steps, name=name)
+        return Network(layers, steps, name=name, precision=precision)
     except RnnrtlError as error:
         raise type(error)(f"{where}{error}") from None
 

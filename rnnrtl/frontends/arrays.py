@@ -8,9 +8,11 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     return_sequences  bool; by default only the layers before another recurrent one do
     reset_after       bool, GRU only; by default what the bias says, as in Keras: two rows are
                       reset_after, one is reset before
+    rounded_products  bool, LSTM only, False by default; see `rnnrtl.LSTM`
 
 and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
-ones `recurrent_activation` too. Beside the layers stand `name` and `steps` of the network.
+ones `recurrent_activation` too. Beside the layers stand `name` and `steps` of the network, and
+`precision`, the formats that it was trained in, as JSON text of the mapping of patterns to formats.
 """
 
 from collections.abc import Mapping
@@ -28,6 +30,7 @@ _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 _DENSE_KEYS = ("kernel", "bias", "activation")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
+    "rounded_products",
 )  # fmt: skip
 
 
@@ -123,7 +126,16 @@ def _recurrent(layer: str, parameters: Mapping[str, object], *, before_another: 
     if cell is LSTM:
         if "reset_after" in parameters:
             raise ModelError(f"{_key(layer, 'reset_after')!r} is for a GRU, but this is an LSTM")
-        return LSTM(identifier(layer, fallback="lstm"), gates, sequences, **words)
+        rounded = parameters.get("rounded_products", False)
+        return LSTM(
+            identifier(layer, fallback="lstm"),
+            gates,
+            sequences,
+            **words,
+            rounded_products=as_flag(rounded, _key(layer, "rounded_products")),
+        )
+    if "rounded_products" in parameters:
+        raise ModelError(f"{_key(layer, 'rounded_products')!r} is for an LSTM, but this is a GRU")
     return GRU(
         identifier(layer, fallback="gru"),
         gates,

@@ -106,7 +106,7 @@ def _leaves(module: Any) -> Iterator[tuple[str, Any]]:
             raise UnsupportedError(f"{key!r} is a parameter outside the layers that are supported")
 
 
-def _sequences(features: int) -> FloatArray:
+def trial_sequences(features: int) -> FloatArray:
     """Return the input of the trial, (batch, steps, features), exact in float32 too."""
     rng = np.random.default_rng(0)
     scale = np.geomspace(0.1, 10, _BATCH)[:, None, None]
@@ -116,7 +116,7 @@ def _sequences(features: int) -> FloatArray:
 
 def _trial(torch: Any, module: Any, network: Network) -> bool:
     """Run the module; return whether it gives every step (True) or the last state (False)."""
-    x = _sequences(network.features)
+    x = trial_sequences(network.features)
     every = network.predict(x)
     batch_first = all(
         leaf.batch_first
@@ -129,15 +129,17 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
             # The copy takes the conversions, so the user's module keeps its type and its mode.
             twin = copy.deepcopy(module).to(device="cpu", dtype=getattr(torch, dtype)).eval()
         except Exception as error:  # the user's code, which may raise anything
-            raise ModelError(f"{type(module).__name__} cannot be copied: {_line(error)}") from None
+            raise ModelError(
+                f"{type(module).__name__} cannot be copied: {first_line(error)}"
+            ) from None
         # A forward may transpose on its own, so the other order of the axes is tried too.
         for batched in (batch_first, not batch_first):
             try:
-                y = _run(torch, twin, x if batched else x.swapaxes(0, 1), dtype)
+                y = run_module(torch, twin, x if batched else x.swapaxes(0, 1), dtype)
             except Exception as error:
-                failure = failure or _line(error)
+                failure = failure or first_line(error)
                 continue
-            for sequences, candidate, expected in _readings(y, every):
+            for sequences, candidate, expected in readings(y, every):
                 gap = float(np.abs(candidate - expected).max()) / max(1.0, np.abs(expected).max())
                 difference = min(difference, gap if np.isfinite(gap) else np.inf)
                 if gap <= tolerance and (
@@ -161,18 +163,19 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
     )
 
 
-def _run(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:
+def run_module(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:
     """Run the copy; the first of several outputs counts, as in torch.nn.LSTM."""
     # forward may draw random numbers: the user's generator is put back afterwards.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         y = twin(torch.from_numpy(x.copy()).to(getattr(torch, dtype)))
+    # Brevitas' quantised tensors are named tuples too.
     while isinstance(y, tuple | list):
-        y = y[0]
+        y = getattr(y, "value", y[0])
     result: FloatArray = y.to(torch.float64).numpy()
     return result
 
 
-def _readings(y: FloatArray, every: FloatArray) -> Iterator[tuple[bool, FloatArray, FloatArray]]:
+def readings(y: FloatArray, every: FloatArray) -> Iterator[tuple[bool, FloatArray, FloatArray]]:
     """Yield (every step?, output, expected) for each way in which `y` has the right size."""
     batch, steps, outputs = every.shape
     if y.size == every.size:
@@ -182,7 +185,7 @@ def _readings(y: FloatArray, every: FloatArray) -> Iterator[tuple[bool, FloatArr
         yield False, y.reshape(batch, outputs), every[:, -1]
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of what an error says."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -5,6 +5,7 @@ before anything of that size is allocated.
 """
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,6 +85,8 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"name": np.array(network.name)}
     if network.steps is not None:
         arrays["steps"] = np.array(network.steps, np.int64)
+    if network.precision is not None:
+        arrays["precision"] = np.array(json.dumps(network.precision.as_dict()))
     for layer in network.layers:
         for parameter, value in (
             _dense(layer) if isinstance(layer, Dense) else _cell(layer)
@@ -148,4 +151,6 @@ def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
     }
     if isinstance(layer, GRU):
         arrays["reset_after"] = np.array(layer.reset_after)
+    elif layer.rounded_products:
+        arrays["rounded_products"] = np.array(layer.rounded_products)
     return arrays

@@ -1,12 +1,14 @@
 """Values of a source, checked: real numbers, flags, counts and words, each error naming its key."""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
+from rnnrtl.errors import ModelError, PrecisionError, RnnrtlError, UnsupportedError
+from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.network import FloatArray
 
 # Weights beyond this are no network for one chip, but a damaged or a hostile file.
@@ -149,6 +151,18 @@ def as_flag(value: object, key: str) -> bool:
     except Exception:
         pass
     raise ModelError(f"{key!r} must be True or False, not {_brief(value)}")
+
+
+def as_precision(value: object) -> Precision:
+    """Return a Precision, or its mapping of patterns to formats as JSON text, as Precision."""
+    if isinstance(value, Precision):
+        return value
+    try:
+        return Precision.parse(json.loads(as_text(value, "precision")))
+    except PrecisionError as error:
+        raise ModelError(f"'precision': {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"'precision' is no JSON text: {error}") from None
 
 
 def _brief(value: object) -> str:

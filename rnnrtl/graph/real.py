@@ -104,7 +104,7 @@ def predict(network: Network, x: object) -> FloatArray:
     return run(network, checked_input(network, x), RealNumbers(), _any_format)
 
 
-def _any_format(layer: str, tensor: str) -> Format:
+def _any_format(layer: str, tensor: str, gate: str = "") -> Format:
     return Format(1, 1)  # whatever it is, it is ignored
 
 
@@ -112,12 +112,12 @@ def run(
     network: Network,
     x: FloatArray,
     numbers: RealNumbers,
-    form: Callable[[str, str], Format],
+    form: Callable[..., Format],
 ) -> FloatArray:
     """Run a network in float64, on numbers of one's own.
 
-    The cells are given form(layer, tensor) for the format of a tensor. x has shape (batch, steps,
-    features); the result is that of `predict`.
+    The cells are given form(layer, tensor, gate) for the format of a tensor. x has shape
+    (batch, steps, features); the result is that of `predict`.
     """
     value = x
     for layer in network.layers:

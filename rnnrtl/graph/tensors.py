@@ -92,7 +92,7 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
     marks = {("", "input"): _Mark(_MARK_BITS, 8)}
     marks["", "input"].seen.add(x)
 
-    def form(layer: str, tensor: str) -> Format:
+    def form(layer: str, tensor: str, gate: str = "") -> Format:
         key = layer, tensor
         if key not in marks:
             marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)

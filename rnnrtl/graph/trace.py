@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,10 +106,7 @@ def trace(network: Network, precision: Precision, *, few_products: bool = False)
     loops: list[Loop] = []
     layer_of: dict[Node, str] = {x: ""}
     for layer in network.layers:
-
-        def form(tensor: str, name: str = layer.name) -> Format:
-            return precision.format(name, tensor)
-
+        form = partial(precision.format, layer.name)
         _check_weights(layer, form)
         if isinstance(layer, Dense):
             x = cells.apply_dense(layer, x, Traced(), form)
@@ -143,10 +141,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
     output_format = input_format
     layer_of: dict[Node, str] = dict.fromkeys([source, *xs], "")
     for layer in network.layers:
-
-        def form(tensor: str, name: str = layer.name) -> Format:
-            return precision.format(name, tensor)
-
+        form = partial(precision.format, layer.name)
         if isinstance(layer, Dense):
             following: list[Node] = [cells.apply_dense(layer, x, Traced(), form) for x in xs]
             output_format = cells.format_of_dense(layer, form)

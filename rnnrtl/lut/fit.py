@@ -29,6 +29,7 @@ class Fit:
     start: int = 0
     plain: bool = False  # one ROM only
     most_entries: int | None = None  # of a ROM
+    clipped: bool = False  # what the output format cannot express is no error
 
     @property
     def span(self) -> int:
@@ -47,7 +48,10 @@ class Fit:
         cells = np.arange(y.size, dtype=np.float64) * 2.0**dropped + self.start
         ends = np.minimum(cells + 2.0**dropped - 1, self.limit)
         cells[0], ends[-1] = self.first, self.last
-        return float(max(np.abs(y - self.exact(cells)).max(), np.abs(y - self.exact(ends)).max()))
+        exact = [self.exact(m) for m in (cells, ends)]
+        if self.clipped:
+            exact = [np.clip(e, self.floor, self.ceiling) for e in exact]
+        return float(max(np.abs(y - e).max() for e in exact))
 
 
 def fit_half(f: Function, input_: Format, output: Format, bound: float) -> Fit:

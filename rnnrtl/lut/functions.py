@@ -46,6 +46,10 @@ def _hard_sigmoid_keras2(x: FloatArray) -> FloatArray:
     return np.asarray(np.clip(0.2 * x + 0.5, 0, 1))
 
 
+def _hard_sigmoid_hgq(x: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(0.25 * x + 0.5, 0, 1))
+
+
 def _decay(x: FloatArray) -> FloatArray:
     return np.asarray(-np.sign(x) * np.expm1(-np.abs(x)))
 
@@ -61,9 +65,10 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
             Function("sigmoid", _sigmoid, total=1.0),
             Function("tanh", np.tanh, total=0.0),
             Function("softsign", _softsign, total=0.0),
-            # That of Keras 3 and PyTorch, and the one that Keras 1 and 2 had.
+            # That of Keras 3 and PyTorch, the one that Keras 1 and 2 had, and HGQ2's.
             Function("hard_sigmoid", _hard_sigmoid, total=1.0),
             Function("hard_sigmoid_keras2", _hard_sigmoid_keras2, total=1.0),
+            Function("hard_sigmoid_hgq", _hard_sigmoid_hgq, total=1.0),
             # exp(x) - 1 below 0, for elu; log(2) - log(1 + exp(-x)) above 0, for softplus.
             Function("decay", _decay, total=0.0),
             Function("rise", _rise, total=0.0, asymptote=math.log(2)),

@@ -52,8 +52,8 @@ def build_table(function: str, input_: Format, output: Format, *, fast: bool = F
     ------
     PrecisionError : where no table of a sensible size reaches the bound.
     """
-    if fast and output.max_code > 0:
-        table = _fast_table(function, input_, output)
+    if output.max_code > 0:
+        table = _full_table(function, input_, output, fast=fast)
         if table is not None:
             return table
     for bound in BOUNDS_LSB[:-1]:
@@ -78,18 +78,27 @@ def build_table(function: str, input_: Format, output: Format, *, fast: bool = F
     return table
 
 
-def _fast_table(function: str, input_: Format, output: Format) -> Table | None:
-    """Return a table of the full range, read with few levels of logic, or None.
+def _full_table(function: str, input_: Format, output: Format, *, fast: bool) -> Table | None:
+    """Return a table of the full range, or None.
 
-    Narrow formats get correctly rounded tables; then come those of one level, one ROM before two.
+    Narrow formats get correctly rounded tables; then come, with `fast`, those of one level of
+    logic, one ROM before two. A narrow format that ends an LSB below 1 has its correctly rounded
+    table in any case: half of one, mirrored, would end an LSB above 0 as well.
     """
+    f = FUNCTIONS[function]
+    below_one = 0 < f.asymptote - output.max_code * output.lsb <= output.lsb
     tries: list[tuple[float, bool, int | None]] = [(BOUNDS_LSB[0], True, 2 * FAST_ENTRIES)]
     tries += [(bound, True, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
     tries += [(bound, False, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
     tries += [(bound, False, None) for bound in BOUNDS_LSB[1:]]
+    if not fast:
+        tries = tries[:1] if below_one else []
     for bound, plain, entries in tries:
         fit = replace(
-            fit_full(FUNCTIONS[function], input_, output, bound), plain=plain, most_entries=entries
+            fit_full(f, input_, output, bound),
+            plain=plain,
+            most_entries=entries,
+            clipped=below_one and bound == BOUNDS_LSB[0],
         )
         most = FULL_LUTS if bound == BOUNDS_LSB[-1] else 2 * CHEAP_LUTS
         table = _cheapest(fit, input_, output, bound, most)

@@ -1,0 +1,300 @@
+"""Quantisation-aware training in the very formats that become hardware; needs torch.
+
+    model = QuantizedNetwork(network, precision)     # weights to begin with, and all formats
+    loss_of(model(x), y).backward()                  # any loop of PyTorch's
+    design = rnnrtl.generate(model)                  # design.predict(x) == model(x), bit for bit
+
+The cells' equations run on torch tensors, as they do on the graph's nodes and on float64: what is
+trained has every rounding, saturation and table of the hardware, with the code that the reference
+has for them. Gradients pass roundings straight through, but not values that saturate (Y. Bengio et
+al., arXiv 1308.3432; I. Hubara et al., arXiv 1609.07061); those of tables are their functions'.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnnrtl import cells
+from rnnrtl.errors import PrecisionError, UnsupportedError
+from rnnrtl.fixedpoint.exact import to_codes, to_values
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.graph.tensors import tensors
+from rnnrtl.lut.measure import apply
+from rnnrtl.lut.search import build_table
+from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network, Recurrent
+
+Weights = Mapping[str, torch.Tensor]
+_PARTS = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
+_UNTRAINED = ("exponential", "argmax")
+_MOST_BITS = 32
+"""Width of a format up to which sums and products are exact in float64."""
+
+
+class QuantizedNetwork(torch.nn.Module):
+    """A network whose forward has the bits of its hardware, on the CPU in float64.
+
+    Parameters
+    ----------
+    network : the weights to begin with, such as those that were trained in floats
+    precision : what `rnnrtl.generate` takes for one; the network's own where it is left out
+
+    Raises
+    ------
+    PrecisionError : for no precision, rules that name nothing, and formats beyond 32 bits
+    UnsupportedError : for the activations exponential and argmax
+    """
+
+    def __init__(self, network: Network, precision: Any = None) -> None:
+        super().__init__()
+        precision = network.precision if precision is None else precision
+        if precision is None:
+            raise PrecisionError("the network has no formats of its own: give a precision")
+        for layer in network.layers:
+            if layer.activation in _UNTRAINED:
+                raise UnsupportedError(
+                    f"{layer.name}: activation {layer.activation!r} is not trained in fixed point; "
+                    "train with 'linear' or 'softmax' in its place"
+                )
+        self._network = network.replace(precision=Precision.parse(precision))
+        self._forms: dict[tuple[str, ...], Format] = {}
+        self.precision.check(tensors(network))
+        for name, names in tensors(network).items():
+            for tensor in names:
+                form = self._form(name, tensor)
+                if form.width > _MOST_BITS:
+                    raise PrecisionError(
+                        f"{name}.{tensor} has {form}: training is exact up to {_MOST_BITS} bits"
+                    )
+        self.weights = torch.nn.ParameterDict(
+            {
+                f"{layer.name}/{key}": torch.nn.Parameter(torch.from_numpy(values.copy()))
+                for layer in network.layers
+                for key, values in _weights(layer).items()
+            }
+        )
+
+    @property
+    def precision(self) -> Precision:
+        """The format of every tensor."""
+        assert self._network.precision is not None
+        return self._network.precision
+
+    @property
+    def network(self) -> Network:
+        """The network as it is trained so far: weights on the grids of their formats."""
+        layers = []
+        for layer in self._network.layers:
+            form = partial(self._form, layer.name)
+            found = {
+                key: to_values(to_codes(value.detach().numpy(), f), f)
+                for key, value in self._own(layer).items()
+                for f in [form(key.rpartition("/")[2].replace("recurrent_bias", "bias"))]
+            }
+            layers.append(_with_weights(layer, found))
+        return self._network.replace(layers=tuple(layers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what `Design.predict` does for x (batch, steps, features), as float64."""
+        numbers = _FakeNumbers()
+        value = _Fake(x.to(torch.float64)).to(self._form("", "input")).values
+        for layer in self._network.layers:
+            form = partial(self._form, layer.name)
+            live = _with_weights(layer, self._own(layer), live=True)
+            if isinstance(live, Dense):
+                value = cells.apply_dense(live, _Fake(value), numbers, form).values
+                continue
+            assert isinstance(layer, Recurrent)
+            zero = _Fake(torch.zeros(len(value), layer.units, dtype=torch.float64))
+            state = dict.fromkeys(cells.states(layer), zero)
+            sequence = []
+            for vector in value.unbind(1):
+                state = cells.step(live, _Fake(vector), state, numbers, form)
+                sequence.append(state["h"].values)
+            value = torch.stack(sequence, 1) if layer.return_sequences else sequence[-1]
+        return value
+
+    def _form(self, *tensor: str) -> Format:
+        """Return the format of (layer, tensor[, gate]); steps ask for them again and again."""
+        if tensor not in self._forms:
+            self._forms[tensor] = self.precision.format(*tensor)
+        return self._forms[tensor]
+
+    def _own(self, layer: Layer) -> dict[str, torch.Tensor]:
+        start = f"{layer.name}/"
+        return {
+            key.removeprefix(start): value
+            for key, value in self.weights.items()
+            if key.startswith(start)
+        }
+
+
+def _weights(layer: Layer) -> dict[str, NDArray[np.float64]]:
+    """Return the constants that a layer's equations have; two biases that are added are one."""
+    if isinstance(layer, Dense):
+        return {"kernel": layer.kernel, "bias": layer.bias}
+    found = {}
+    for name, gate in layer.gates.items():
+        apart = isinstance(layer, GRU) and layer.reset_after and name == "n"
+        parts = {
+            "kernel": gate.kernel,
+            "recurrent_kernel": gate.recurrent_kernel,
+            "bias": gate.bias if apart else gate.bias + gate.recurrent_bias,
+        }
+        if apart:
+            parts["recurrent_bias"] = gate.recurrent_bias
+        found.update({f"{name}/{part}": values for part, values in parts.items()})
+    return found
+
+
+class _LiveLSTM(LSTM):
+    """An LSTM whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+class _LiveGRU(GRU):
+    """A GRU whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+class _LiveDense(Dense):
+    """A dense layer whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+_LIVE: Mapping[type[Layer], type[Layer]] = {LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense}
+
+
+def _with_weights(layer: Layer, weights: Mapping[str, Any], *, live: bool = False) -> Layer:
+    """Return a layer with other weights, by the keys of `_weights`."""
+    changes: dict[str, Any] = dict(weights)
+    if not isinstance(layer, Dense):
+        changes = {"gates": {}}
+        for name in layer.gates:
+            parts: dict[str, Any] = {part: weights.get(f"{name}/{part}") for part in _PARTS}
+            if parts["recurrent_bias"] is None:
+                parts["recurrent_bias"] = 0 * parts["bias"]
+            changes["gates"][name] = Gate(**parts)
+    if not live:
+        return replace(layer, **changes)
+    members = {member.name: getattr(layer, member.name) for member in fields(layer)}
+    return _LIVE[type(layer)](**{**members, **changes})
+
+
+class _Straight(torch.autograd.Function):
+    """Values brought into a format, and a gradient that passes where they do not overflow."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, form: Format) -> torch.Tensor:
+        lowest, highest = form.min_code * form.lsb, form.max_code * form.lsb
+        ctx.save_for_backward((x >= lowest - form.lsb) & (x <= highest + form.lsb))
+        return torch.from_numpy(to_values(to_codes(x.detach().numpy(), form), form))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside, None
+
+
+_SMOOTH: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softsign": torch.nn.functional.softsign,
+    "hard_sigmoid": torch.nn.functional.hardsigmoid,
+    "hard_sigmoid_keras2": lambda x: torch.clamp(0.2 * x + 0.5, 0, 1),
+    "hard_sigmoid_hgq": lambda x: torch.clamp(0.25 * x + 0.5, 0, 1),
+    "decay": lambda x: torch.sign(x) * -torch.expm1(-x.abs()),
+    "rise": lambda x: torch.sign(x) * (np.log(2) - torch.log1p(torch.exp(-x.abs()))),
+}
+"""Functions whose gradients tables have; their values are the tables'."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Fake:
+    """A batch of vectors of fixed-point numbers, as float64. Implements `cells.numbers.Vector`."""
+
+    values: torch.Tensor
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.values + other.values)
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(self.values - other.values)
+
+    def __mul__(self, other: Self) -> Self:
+        return type(self)(self.values * other.values)
+
+    def to(self, form: Format) -> Self:
+        return type(self)(_Straight.apply(self.values, form))  # type: ignore[no-untyped-call]
+
+    def lookup(self, function: str, output: Format, input_: Format, *, fast: bool = False) -> Self:
+        codes = np.rint(self.values.detach().numpy() / input_.lsb).astype(np.int64)
+        found = to_values(apply(build_table(function, input_, output, fast=fast), codes), output)
+        smooth = _SMOOTH[function](self.values)
+        # The table's value exactly: (found - smooth) + smooth would be rounded.
+        return type(self)(_Instead.apply(smooth, torch.from_numpy(found)))  # type: ignore[no-untyped-call]
+
+    def relu(self) -> Self:
+        return type(self)(torch.relu(self.values))
+
+    def limited(self, lowest: int, highest: int) -> Self:
+        return type(self)(torch.clamp(self.values, lowest, highest))
+
+    def lane(self, number: int) -> Self:
+        return type(self)(self.values[..., number : number + 1])
+
+    def named(self, name: str) -> Self:
+        return self
+
+
+class _Instead(torch.autograd.Function):
+    """Other values, with the gradient of the first."""
+
+    @staticmethod
+    def forward(ctx: Any, smooth: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0], None
+
+
+class _FakeNumbers:
+    """Weights as they are trained, on their grids. Implements `cells.numbers.Numbers`."""
+
+    def __init__(self) -> None:
+        # A cell asks for its kernels again at every step.
+        self._matrices: dict[int, torch.Tensor] = {}
+
+    def constant(self, values: Any, form: Format) -> _Fake:
+        return _Fake(torch.as_tensor(values, dtype=torch.float64)).to(form)
+
+    def matvec(self, matrix: Any, form: Format, x: _Fake) -> _Fake:
+        if id(matrix) not in self._matrices:
+            self._matrices[id(matrix)] = _Fake(matrix).to(form).values
+        return _Fake(x.values @ self._matrices[id(matrix)].T)
+
+    def joined(self, vectors: Sequence[_Fake]) -> _Fake:
+        batch = max((vector.values for vector in vectors), key=lambda v: v.ndim).shape[:-1]
+        parts = [vector.values.expand(*batch, vector.values.shape[-1]) for vector in vectors]
+        return _Fake(torch.cat(parts, dim=-1))
+
+    def maximum(self, a: _Fake, b: _Fake) -> _Fake:
+        return _Fake(torch.maximum(a.values, b.values))
+
+    def argmax(self, x: _Fake) -> _Fake:
+        raise NotImplementedError  # refused beforehand
+
+    def blend(self, z: _Fake, a: _Fake, b: _Fake) -> _Fake:
+        return _Fake((1 - z.values) * a.values + z.values * b.values)
