@@ -13,6 +13,7 @@ from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
 from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
+from rnnrtl.frontends.safetensors_files import read_safetensors
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
 from rnnrtl.frontends.values import as_count, as_text, flatten, grouped
 from rnnrtl.network import Network
@@ -20,7 +21,7 @@ from rnnrtl.network import Network
 __all__ = ["load", "save"]
 
 _KERAS_WEIGHTS = (".h5", ".hdf5")
-_TYPES = ".npz, .keras, .h5, .hdf5, .pt and .pth"
+_TYPES = ".npz, .keras, .h5, .hdf5, .onnx, .pt, .pth and .safetensors"
 _ADVICE = {
     ".json": 'it holds no weights; give it beside them, load("weights.h5", architecture="x.json")',
     ".pb": "save the Keras model as .keras or .h5",
@@ -41,10 +42,11 @@ def load(
     Parameters
     ----------
     source
-        A path to a Keras model (``.keras``; ``.h5``/``.hdf5`` of Keras 1, 2 or 3), to an ``.npz``,
-        or to a ``.pt``/``.pth`` (state dict, read with weights_only=True); a dict of arrays with
-        Keras' or PyTorch's parameter names (see `rnnrtl.frontends.arrays` and
-        `rnnrtl.frontends.state_dict`); a keras.Model; a torch.nn.Module; or a Network.
+        A path to a Keras model (``.keras``; ``.h5``/``.hdf5`` of Keras 1, 2 or 3), an ``.npz``,
+        an ``.onnx``, or a PyTorch state dict (``.safetensors``, or ``.pt``/``.pth``, read with
+        weights_only=True); a dict of arrays with Keras' or PyTorch's parameter names (see
+        `rnnrtl.frontends.arrays` and `rnnrtl.frontends.state_dict`); a keras.Model; a
+        torch.nn.Module; or a Network.
     steps
         Time steps of a sequence, in place of what the source says.
     activations
@@ -137,6 +139,13 @@ def _from_path(
             given = None if architecture is None else Path(architecture)
             network = read_weights_file(path, given)
         return _with_activations(network, activations).replace(name=name)
+    if suffix == ".onnx":
+        from rnnrtl.frontends.onnx_files import read_onnx
+
+        return _with_activations(read_onnx(path), activations).replace(name=name)
+    if suffix == ".safetensors":
+        tensors = read_safetensors(path)
+        return _from_mapping(tensors, activations, name=name, where=f"{path}: ")
     advice = f": {_ADVICE[suffix]}" if suffix in _ADVICE else ""
     raise UnsupportedError(
         f"{path}: files of type {suffix or 'unknown'} are not read, only {_TYPES}{advice}"
