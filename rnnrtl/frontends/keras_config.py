@@ -20,6 +20,31 @@ _POLICIES = (
     "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16",
 )  # fmt: skip
 
+DROPOUTS = (
+    "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout",
+    "ActivityRegularization",
+)  # fmt: skip
+"""Layers that do something in training only."""
+
+_KNOWN = (
+    "InputLayer", "LSTM", "GRU", "Dense", "TimeDistributed", "Activation", "ReLU", "ELU", "Softmax",
+    "Flatten", "Reshape", *DROPOUTS,
+)  # fmt: skip
+_INSTEAD = {
+    "SimpleRNN": "a plain RNN is no LSTM or GRU",
+    "Bidirectional": "bidirectional layers are not supported",
+    "Masking": "give sequences of their own length, masks are not supported",
+    "Embedding": "give the embedded vectors as input",
+    "BatchNormalization": "fold it into the weights of the layer beside it",
+    "Lambda": "it holds code, which is never run",
+    "RNN": "use the LSTM or GRU layer instead of a cell in an RNN",
+    "CuDNNLSTM": "load its weights into an LSTM layer and save that",
+    "CuDNNGRU": "load its weights into a GRU layer with reset_after=True and save that",
+    "Functional": "a model inside the model: put its layers side by side",
+    "Sequential": "a model inside the model: put its layers side by side",
+    "Model": "a model inside the model: put its layers side by side",
+}
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -114,6 +139,12 @@ def read_config(model: object, version: int | None) -> Config:
     for name in names:
         if names.count(name) > 1:
             raise ModelError(f"two layers are called {name!r}")
+    unknown = [spec for spec in stored if spec.kind not in _KNOWN]
+    if unknown:
+        # Masking brings operations of its own with it: what can be helped comes first.
+        spec = min(unknown, key=lambda each: each.kind not in _INSTEAD)
+        advice = _INSTEAD.get(spec.kind, f"only {', '.join(_KNOWN)}")
+        raise UnsupportedError(f"{spec} is not supported: {advice}")
     version = version or major(top.get("keras_version"))
     if version is None and "module" in top:
         version = 3  # Keras 2 writes its version wherever it writes the module

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
-from rnnrtl.frontends.keras_config import Config, Spec, read_spec
+from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
 from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.values import brief
 from rnnrtl.network import GRU, LSTM, Dense, Layer, Network
@@ -31,24 +31,6 @@ _ADVICE = {
     "stateful": "save a model with stateful=False and the same weights",
     "return_state": "save a model with return_state=False and the same weights",
     "time_major": "save a model with time_major=False and the same weights",
-}
-_DROPOUTS = (
-    "Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout",
-    "ActivityRegularization",
-)  # fmt: skip
-_INSTEAD = {
-    "SimpleRNN": "a plain RNN is no LSTM or GRU",
-    "Bidirectional": "bidirectional layers are not supported",
-    "Masking": "give sequences of their own length, masks are not supported",
-    "Embedding": "give the embedded vectors as input",
-    "BatchNormalization": "fold it into the weights of the layer beside it",
-    "Lambda": "it holds code, which is never run",
-    "RNN": "use the LSTM or GRU layer instead of a cell in an RNN",
-    "CuDNNLSTM": "load its weights into an LSTM layer and save that",
-    "CuDNNGRU": "load its weights into a GRU layer with reset_after=True and save that",
-    "Functional": "a model inside the model: put its layers side by side",
-    "Sequential": "a model inside the model: put its layers side by side",
-    "Model": "a model inside the model: put its layers side by side",
 }
 
 
@@ -147,14 +129,11 @@ class _Builder:
             "Softmax": self._softmax,
             "Flatten": self._flatten,
             "Reshape": self._reshape,
-            **dict.fromkeys(_DROPOUTS, lambda _, shape: shape),
+            **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
 
     def add(self, spec: Spec, shape: _Shape) -> _Shape:
         """Add a layer that takes `shape`; return the shape that it gives."""
-        if spec.kind not in self._kinds:
-            advice = _INSTEAD.get(spec.kind, f"only {', '.join(self._kinds)}")
-            raise UnsupportedError(f"{spec} is not supported: {advice}")
         return self._kinds[spec.kind](spec, shape)
 
     def _input(self, spec: Spec, shape: _Shape) -> _Shape:

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
@@ -37,10 +36,13 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         raise ModelError(f"{path} is larger than the {LIMIT_BYTES >> 22} MiB that are read")
     try:
         arrays: dict[str, NDArray[Any]] = numpy_reader.load(path.read_bytes())
+    except KeyError as error:  # bfloat16 and narrower
+        raise UnsupportedError(
+            f"{path} holds numbers of type {error}, which are not read: save them as float32"
+        ) from None
     except Exception as error:  # the library's own, and what damaged headers give
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelError(f"{path} cannot be read as safetensors: {reason}") from None
-    arrays = {name: _widened(array) for name, array in arrays.items()}
     groups = grouped(arrays)
     ends = {prefix: _ends(parameters) for prefix, parameters in groups.items()}
     known = {prefix: pair for prefix, pair in ends.items() if pair is not None}
@@ -58,11 +60,6 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         for prefix, parameters in groups.items()
         for name in parameters
     }
-
-
-def _widened(array: NDArray[Any]) -> NDArray[Any]:
-    """Return bfloat16, which NumPy does not know as a float, as float32."""
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _ends(parameters: Mapping[str, Any]) -> tuple[int, int] | None:
