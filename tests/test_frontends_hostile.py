@@ -107,7 +107,8 @@ def nothing(group: Any, folder: Path) -> None:
      (crumbs, "4800 pieces"),
      (other_filter, "only gzip is read"), (objects, "holds object"),
      (references, "holds object"),
-     (empty, "expected floats"), (loop, "linked twice"), (nothing, "'model_weights/rnn/kernel' is")],
+     (empty, "expected floats"), (loop, "linked twice"),
+     (nothing, "'model_weights/rnn/kernel' is")],
 )  # fmt: skip
 def test_hdf5(tmp_path: Path, change: Callable[[Any, Path], None], message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:

@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "own operator": (
         [node("Tagger", "x", "y", domain="mine")], r"mine.Tagger.* not of ONNX' own operators",
     ),
-    "loop": ([*LAST, node("Loop", "t", "y")], ".Loop. is not supported"),
+    "loop": ([*LAST, node("Loop", "t", "y")], ".Loop. runs other graphs"),
     "no layer": ([node("Identity", "x", "y")], "comes from no layer"),
     "steps turned round": (
         [*EVERY, constant("a", [-1]), constant("b", [-99]), constant("d", [0]),

@@ -89,7 +89,7 @@ def _network(model: object, file: Tree, version: int | None) -> Network:
         config = read_config(model, version)
         return keras_layers.build(config, _arrays(file, config))
     except RnnrtlError as error:
-        text = str(error)
+        text = " ".join(str(error).split())  # names in a file hold anything
         known = text.startswith(str(file.path))
         raise type(error)(text if known else f"{file.path}: {text}") from None
 

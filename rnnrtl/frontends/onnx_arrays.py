@@ -17,7 +17,7 @@ from rnnrtl.frontends.onnx_graph import Node, cast_type
 
 Array = NDArray[Any]
 
-_MOST = 1 << 25  # numbers in one array
+_MOST = 1 << 24  # numbers in one array
 
 
 def bounded(node: Node, count: int) -> None:

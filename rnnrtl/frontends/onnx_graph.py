@@ -125,6 +125,11 @@ def _graph(onnx: Any, model: Any, folder: Path) -> Graph:
 
 def _node(onnx: Any, node: Any, folder: Path) -> Node:
     name = node.name or next(iter(node.output), "")
+    if node.op_type in ("If", "Loop", "Scan"):
+        raise UnsupportedError(
+            f"node {name!r} ({node.op_type}) runs other graphs: recurrent layers must be LSTM and "
+            "GRU nodes; load the Keras or PyTorch model itself"
+        )
     if node.domain not in ("", "ai.onnx"):
         raise UnsupportedError(
             f"node {name!r} ({node.domain}.{node.op_type}) is not of ONNX' own operators"
