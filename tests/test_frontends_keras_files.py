@@ -363,3 +363,12 @@ def test_hard_sigmoid_of_an_unknown_version(tmp_path: Path) -> None:
     assert (
         load(path, architecture=beside).recurrent[0].recurrent_activation == "hard_sigmoid_keras2"
     )
+
+
+def test_version_of_the_architecture_goes_first(tmp_path: Path) -> None:
+    model = made.sequential(lstm(recurrent_activation="hard_sigmoid"))  # as Keras 3 writes it
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), made.weights("lstm"), strict=True))
+    made.write_listed(tmp_path / "weights.h5", None, {"rnn": arrays}, version="2.4.0")
+    network = load(tmp_path / "weights.h5", architecture=tmp_path / "model.json")
+    assert network.recurrent[0].recurrent_activation == "hard_sigmoid"

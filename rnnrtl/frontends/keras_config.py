@@ -145,7 +145,7 @@ def read_config(model: object, version: int | None) -> Config:
         spec = min(unknown, key=lambda each: each.kind not in _INSTEAD)
         advice = _INSTEAD.get(spec.kind, f"only {', '.join(_KNOWN)}")
         raise UnsupportedError(f"{spec} is not supported: {advice}")
-    version = version or major(top.get("keras_version"))
+    version = major(top.get("keras_version")) or version
     if version is None and "module" in top:
         version = 3  # Keras 2 writes its version wherever it writes the module
     if kind == "Sequential":

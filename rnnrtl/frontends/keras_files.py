@@ -50,7 +50,10 @@ def read_weights_file(path: Path, architecture: Path | None) -> Network:
             text = architecture.read_bytes()
         except (OSError, ValueError) as error:
             raise ModelError(f"{str(architecture)!r} cannot be read: {error}") from None
-        return _network(parse(text, str(architecture)), file, version)
+        model = parse(text, str(architecture))
+        # What says how to compute goes before what only says who wrote the weights.
+        said = isinstance(model, dict) and "module" in model
+        return _network(model, file, None if said else version)
     config = file.text("", "model_config")
     if config is None:
         raise file.error(

@@ -21,7 +21,7 @@ from rnnrtl.network import GRU, LSTM, Dense, Layer, Network
 # What matters only in training, or says in other words what the arrays say.
 _WITHOUT_EFFECT = re.compile(
     r"name|trainable|dtype|seed|units|output_dim|input_dim|input_length|batch_(input_)?shape"
-    r"|\w*_?(initializer|regularizer|constraint|init)|(kernel|bias|activity)_\w+|unit_forget_bias"
+    r"|\w*_?(initializer|regularizer|constraint|init)|unit_forget_bias"
     r"|(recurrent_)?dropout|dropout_[WU]|implementation|consume_less|unroll|zero_output_for_mask"
     r"|activation|(recurrent|inner)_activation|use_bias|bias|return_sequences|reset_after"
 )
