@@ -1,6 +1,6 @@
 """Trained LSTM and GRU networks to Verilog that is proved bit-exact against its NumPy reference.
 
-network = rnnrtl.load("model.npz")
+network = rnnrtl.load("model.h5")
 design = rnnrtl.generate(network, "fixed<16,6>")
 design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
 """

@@ -19,14 +19,15 @@ from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 from rnnrtl.tuning.metrics import METRICS
 from rnnrtl.tuning.trials import Metric
 
+MODEL = "trained network: Keras .keras or .h5, .onnx, PyTorch .pt, .safetensors or .npz"
+"""Help of what `rnnrtl.load` reads."""
+
 DATA = ".npy, or .npz with `x`: (batch, steps, features)"
 """Help of what `read_x` reads."""
 
 
 def made_design(
-    model: Annotated[
-        Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
-    ],
+    model: Annotated[Path, typer.Argument(help=MODEL)],
     precision: Annotated[
         Optional[str],  # noqa: UP045 - typer reads Optional
         typer.Option(

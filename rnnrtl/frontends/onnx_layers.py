@@ -1,0 +1,158 @@
+"""The weights of single ONNX nodes as layers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+
+from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends.gates import Cell, split
+from rnnrtl.frontends.onnx_graph import Node
+from rnnrtl.frontends.values import as_array
+from rnnrtl.network import GRU, LSTM, Dense, FloatArray
+
+# W[iofc] and W[zrh] in the descriptions of the two operators; ONNX' c and h are g and n here.
+_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "o", "f", "g"), GRU: ("z", "r", "n")}
+_CELLS: dict[str, Cell] = {"LSTM": LSTM, "GRU": GRU}
+_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+_KNOWN = (
+    "hidden_size", "direction", "layout", "activations", "activation_alpha", "activation_beta",
+    "linear_before_reset", "input_forget", "clip",
+)  # fmt: skip
+
+
+def recurrent(node: Node, name: str, values: Sequence[Any]) -> LSTM | GRU:
+    """Build the layer of an LSTM or GRU node; `values` are its inputs, None for those left out."""
+    cell = _CELLS[node.operator]
+    given = dict(zip(_INPUTS, [*values, *repeat(None, 8 - len(values))], strict=True))
+    unknown = [key for key in node.attributes if key not in _KNOWN]
+    if unknown:
+        raise UnsupportedError(f"{node}: the attribute {unknown[0]} is not known")
+    for key, off in (("direction", "forward"), ("input_forget", 0)):
+        if node.get(key, off) != off:
+            raise UnsupportedError(f"{node}: {key}={node.get(key, off)} is not supported")
+    if node.attributes.get("clip"):
+        raise UnsupportedError(f"{node}: clip={node.attributes['clip']} is not supported")
+    for key, text in (("sequence_lens", "lengths of sequences"), ("P", "peepholes")):
+        if given[key] is not None:
+            raise UnsupportedError(f"{node}: {text} ({key}) are not supported")
+    for key in ("initial_h", "initial_c"):
+        state = given[key]
+        if state is not None and not (isinstance(state, np.ndarray) and not np.any(state)):
+            raise UnsupportedError(f"{node}: {key} is not zero, only that is supported")
+    weights = as_array(given["W"], f"{node.name}.W", (1, None, None))[0]
+    gates = len(_ORDER[cell])
+    rows = weights.shape[0]
+    units = rows // gates
+    if rows != gates * units or node.get("hidden_size", units) != units or not units:
+        raise ModelError(f"{node}: W has {rows} rows, which are not {gates} gates of equal size")
+    inner = as_array(given["R"], f"{node.name}.R", (1, rows, units))[0]
+    biases = np.zeros(2 * rows)
+    if given["B"] is not None:
+        biases = as_array(given["B"], f"{node.name}.B", (1, 2 * rows))[0]
+    words = _words(node, cell)
+    parts = split(_ORDER[cell], weights, inner, biases[:rows], biases[rows:])
+    if cell is LSTM:
+        return LSTM(name, parts, True, **words)
+    after = bool(node.get("linear_before_reset", 0))
+    return GRU(name, parts, True, **words, reset_after=after)
+
+
+def _words(node: Node, cell: Cell) -> dict[str, Any]:
+    """Return the activations of the gates and of the candidate."""
+    default = ["Sigmoid", "Tanh", "Tanh"] if cell is LSTM else ["Sigmoid", "Tanh"]
+    names = [str(name).lower() for name in node.get("activations", default)]
+    if len(names) != len(default):
+        raise ModelError(f"{node} has {len(names)} activations, expected {len(default)}")
+    # The numbers are for those of the activations that take some, in turn.
+    alphas = chain(map(float, node.get("activation_alpha", [])), repeat(None))
+    betas = chain(map(float, node.get("activation_beta", [])), repeat(None))
+    found = [_word(node, name, alphas, betas) for name in names]
+    if len({*found[1:]}) > 1:
+        raise UnsupportedError(
+            f"{node}: activations {', '.join(names)}: those of cell and output must be the same"
+        )
+    return {"recurrent_activation": found[0], "activation": found[1]}
+
+
+def _word(
+    node: Node, name: str, alphas: Iterator[float | None], betas: Iterator[float | None]
+) -> str:
+    plain = {"sigmoid", "tanh", "relu", "softsign", "softplus"}
+    if name in plain:
+        return name
+    alpha = next(alphas, None)
+    if name == "elu":
+        return _elu(node, 1.0 if alpha is None else alpha)
+    beta = next(betas, None)
+    if name == "affine" and (alpha, beta) in ((1.0, 0.0), (1.0, None), (None, None)):
+        return "linear"
+    if name == "hardsigmoid":
+        return _hard_sigmoid(node, alpha, beta)
+    raise UnsupportedError(f"{node}: the activation {name} is not supported")
+
+
+def _elu(node: Node, alpha: float) -> str:
+    if alpha != 1:
+        raise UnsupportedError(f"{node}: alpha={alpha} is not supported, only 1")
+    return "elu"
+
+
+def _hard_sigmoid(node: Node, alpha: float | None, beta: float | None) -> str:
+    slope, middle = 0.2 if alpha is None else alpha, 0.5 if beta is None else beta
+    for word, known in (("hard_sigmoid_keras2", 0.2), ("hard_sigmoid", 1 / 6)):
+        if middle == 0.5 and abs(slope - known) < 1e-6:  # they are stored as float32
+            return word
+    raise UnsupportedError(
+        f"{node}: a hard sigmoid {slope} x + {middle} is not supported, only 0.2 x + 0.5 and "
+        "x / 6 + 0.5"
+    )
+
+
+def _softmax(node: Node, axes: int, opset: int) -> str:
+    axis = node.get("axis", 1 if opset < 13 else -1)
+    if axis not in (-1, axes - 1):
+        raise UnsupportedError(f"{node}: axis={axis} is not supported, only the last")
+    return "softmax"
+
+
+def _clip(node: Node, values: Sequence[Any]) -> str:
+    limits = [node.attributes.get("min"), node.attributes.get("max")]
+    for place, value in enumerate(values[1:3]):
+        limits[place] = limits[place] if value is None else float(np.asarray(value).ravel()[0])
+    if limits != [-1.0, 1.0]:
+        raise UnsupportedError(f"{node} clips to {limits}: only -1..1 is supported")
+    return "hard_tanh"
+
+
+ACTIVATIONS: Mapping[str, Callable[[Node, Sequence[Any], int, int], str]] = {
+    "Relu": lambda *_: "relu",
+    "Sigmoid": lambda *_: "sigmoid",
+    "Tanh": lambda *_: "tanh",
+    "Softsign": lambda *_: "softsign",
+    "Softplus": lambda *_: "softplus",
+    "HardSigmoid": lambda node, *_: _hard_sigmoid(
+        node, node.attributes.get("alpha"), node.attributes.get("beta")
+    ),
+    "Elu": lambda node, *_: _elu(node, node.get("alpha", 1.0)),
+    "Softmax": lambda node, _, axes, opset: _softmax(node, axes, opset),
+    "Clip": lambda node, values, *_: _clip(node, values),
+}
+"""Operator -> function of (node, inputs, axes of the input, opset) that gives our activation."""
+
+
+def dense(node: Node, name: str, values: Sequence[Any]) -> Dense:
+    """Build the layer of a Gemm or of a MatMul by weights: alpha x B + beta C."""
+    matrix = as_array(values[1], f"{node.name}.B", (None, None))
+    if node.operator == "MatMul":
+        return Dense(name, matrix.T, np.zeros(matrix.shape[1]))
+    kernel: FloatArray = node.get("alpha", 1.0) * (matrix if node.get("transB", 0) else matrix.T)
+    units = kernel.shape[0]
+    bias = np.zeros(units)
+    if len(values) > 2 and values[2] is not None:
+        addend = as_array(values[2], f"{node.name}.C")
+        if addend.size not in (1, units) or addend.size != (addend.shape or (1,))[-1]:
+            raise UnsupportedError(f"{node}: C has shape {addend.shape}, no bias of {units} units")
+        bias = bias + node.get("beta", 1.0) * addend.ravel()
+    return Dense(name, kernel, bias)

@@ -1,0 +1,96 @@
+"""Keras itself, on random models: what it computes, and what is read from its files and objects."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # read once, when Keras is imported
+keras: Any = pytest.importorskip("keras")
+
+from rnnrtl.errors import RnnrtlError, UnsupportedError  # noqa: E402
+from rnnrtl.frontends import load  # noqa: E402
+from rnnrtl.network import ACTIVATIONS  # noqa: E402
+
+# Of Keras itself: NumPy 2 on PyTorch, and a softmax over one number.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+
+FEATURES, STEPS = 3, 5
+WORDS = sorted(set(ACTIVATIONS) - {"hard_sigmoid_keras2", "hard_tanh"})
+
+
+def random_model(rng: np.random.Generator) -> Any:
+    """Return a model of one to three cells and up to two dense layers, all weights random."""
+    layers = keras.layers
+    found: list[Any] = []
+    depth = int(rng.integers(1, 4))
+    for number in range(depth):
+        options = {
+            "return_sequences": number < depth - 1 or bool(rng.random() < 0.3),
+            "use_bias": bool(rng.random() < 0.7),
+            "activation": str(rng.choice(WORDS)),
+            "recurrent_activation": str(rng.choice(["sigmoid", "hard_sigmoid"])),
+            "dropout": float(rng.choice([0.0, 0.2])),
+        }
+        if rng.random() < 0.5:
+            found.append(layers.LSTM(int(rng.integers(1, 6)), **options))
+        else:
+            after = bool(rng.random() < 0.5)
+            found.append(layers.GRU(int(rng.integers(1, 6)), reset_after=after, **options))
+        if options["return_sequences"] and rng.random() < 0.4:
+            found.append(layers.TimeDistributed(layers.Dense(4, activation="relu")))
+    for _ in range(int(rng.integers(0, 3))):
+        found += [layers.Dropout(0.3), layers.Dense(int(rng.integers(2, 6)))]
+        found.append([layers.Activation(str(rng.choice(WORDS))), layers.Softmax()][rng.integers(2)])
+    inputs = keras.Input((None if rng.random() < 0.5 else STEPS, FEATURES))
+    if rng.random() < 0.5:
+        model = keras.Sequential([inputs, *found])
+    else:
+        y = inputs
+        for layer in found:
+            y = layer(y)
+        model = keras.Model(inputs, y)
+    model.set_weights([rng.normal(0, 0.6, each.shape) for each in model.get_weights()])
+    return model
+
+
+def assert_same(source: Any, x: Any, y: Any, **options: Any) -> None:
+    scale = max(1.0, float(np.abs(y).max()))
+    np.testing.assert_allclose(load(source, **options).predict(x), y, rtol=0, atol=2e-6 * scale)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_model(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model = random_model(rng)
+    x = rng.standard_normal((3, STEPS, FEATURES)).astype(np.float32)
+    y = keras.ops.convert_to_numpy(model(x, training=False))
+    assert_same(model, x, y)
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        assert_same(tmp_path / name, x, y)
+    model.save_weights(tmp_path / "only.weights.h5")
+    (tmp_path / "model.json").write_text(model.to_json())
+    assert_same(tmp_path / "only.weights.h5", x, y, architecture=tmp_path / "model.json")
+
+
+def test_live_model_that_is_refused() -> None:
+    inputs = keras.Input((STEPS, FEATURES))
+    layers = keras.layers
+
+    class Own(keras.Model):
+        def call(self, x: Any) -> Any:
+            return x
+
+    for model, message in (
+        (keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs)), "bidirectional"),
+        (keras.Model(inputs, layers.LSTM(2)(layers.Masking()(inputs))), "Masking"),
+        (keras.Model(inputs, layers.LSTM(2, return_sequences=True)(inputs)[:, -1]), "GetItem"),
+        (keras.Model(inputs, layers.LSTM(2)(inputs) * 2), "Multiply"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            load(model)
+    with pytest.raises(RnnrtlError, match="Own"):
+        load(Own())

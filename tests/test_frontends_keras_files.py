@@ -1,0 +1,374 @@
+"""Keras files: those that Keras wrote, what their options mean, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
+from rnnrtl.frontends import load
+from rnnrtl.frontends.keras_config import read_config
+from rnnrtl.frontends.keras_layers import build
+from rnnrtl.network import GRU
+from tests import float_reference as reference
+from tests import keras_models as made
+from tests.frontend_models import FEATURES, UNITS, X, by_gate, keras
+
+DATA = Path(__file__).parent / "data"
+FILES = ["keras2_gru.h5", "keras2_lstm.h5", "keras3_gru.keras", "keras3_lstm.h5"]
+
+
+def architecture(path: Path) -> Path | None:
+    beside = path.with_suffix(".json")
+    return beside if beside.exists() else None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_of_keras(name: str) -> None:
+    path = DATA / name
+    network = load(path, architecture=architecture(path))
+    with np.load(path.with_suffix(".npz")) as known:
+        np.testing.assert_allclose(network.predict(known["x"]), known["y"], rtol=0, atol=1e-6)
+    assert network.name == path.stem
+    words = {"keras2_gru.h5": "hard_sigmoid_keras2", "keras3_gru.keras": "hard_sigmoid"}
+    if name in words:
+        (layer,) = network.recurrent
+        assert layer.recurrent_activation == words[name]
+        assert isinstance(layer, GRU)
+        assert layer.reset_after is (name == "keras3_gru.keras")
+    else:
+        assert network.steps == 5
+
+
+def test_weights_without_architecture() -> None:
+    with pytest.raises(ModelError, match=r'no model_config.*architecture="model.json"'):
+        load(DATA / "keras2_lstm.h5")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(DATA / "keras2_lstm.h5", architecture=DATA / "missing.json")
+    with pytest.raises(ModelError, match="architecture is for"):
+        load(DATA / "keras3_gru.keras", architecture=DATA / "keras2_lstm.json")
+    with pytest.raises(UnsupportedError, match="it holds no weights"):
+        load(DATA / "keras2_lstm.json")
+
+
+def test_activations_and_steps_given() -> None:
+    network = load(DATA / "keras3_lstm.h5", steps=7, activations={"time_distributed": "relu"})
+    assert (network.steps, network.layers[-1].activation) == (7, "relu")
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(
+    ("cell", "gates", "order"), [("gru", "zrh", "zrn"), ("lstm", "ifco", "ifgo")]
+)
+def test_keras_1(tmp_path: Path, cell: str, gates: str, order: str, apart: bool) -> None:
+    arrays = keras(cell)
+    parts = {"W": arrays["kernel"], "U": arrays["recurrent_kernel"], "b": arrays["bias"]}
+    stored = {f"rnn_1_{letter}": array for letter, array in parts.items()}
+    if apart:
+        stored = {
+            f"rnn_1_{letter}_{gate}:0": part
+            for gate, *columns in zip(
+                gates, *(np.split(array, len(gates), -1) for array in parts.values()), strict=True
+            )
+            for letter, part in zip(parts, columns, strict=True)
+        }
+        if cell == "lstm":  # the order in which Keras 1 stored them: i, c, f, o
+            stored = dict(sorted(stored.items(), key=lambda item: "icfo".index(item[0][-3])))
+    config = {
+        "name": "rnn_1", "batch_input_shape": [None, 6, FEATURES], "output_dim": UNITS,
+        "activation": "tanh", "inner_activation": "hard_sigmoid", "init": "glorot_uniform",
+        "inner_init": "orthogonal", "dropout_W": 0.1, "U_regularizer": None, "input_dim": FEATURES,
+        "consume_less": "cpu", "return_sequences": True, "go_backwards": False, "stateful": False,
+    }  # fmt: skip
+    # Keras 1 wrote a Sequential's layers as a list.
+    model = {"class_name": "Sequential", "config": [{"class_name": cell.upper(), "config": config}]}
+    path = tmp_path / "model.h5"
+    made.write_listed(path, model, {"rnn_1": stored}, version="1.2.2")
+    weights = (by_gate(array, order) for array in parts.values())
+    options: dict[str, Any] = {"recurrent_activation": "hard_sigmoid_keras2"}
+    if cell == "gru":
+        expected = reference.gru(X, *weights, reset_after=False, **options)
+    else:
+        expected = reference.lstm(X, *weights, **options)
+    np.testing.assert_allclose(load(path).predict(X), expected, rtol=0, atol=1e-12)
+
+
+def archive(tmp_path: Path, config: Any, **arrays: list[Any]) -> Path:
+    arrays = arrays or {"lstm": made.weights("lstm"), "dense": made.dense_weights()}
+    made.write_archive(tmp_path / "model.keras", config, made.numbered(**arrays))
+    return tmp_path / "model.keras"
+
+
+def lstm(**options: Any) -> dict[str, Any]:
+    return made.entry("LSTM", {**made.LSTM, **options})
+
+
+def head(kind: str = "Dense", **options: Any) -> dict[str, Any]:
+    base = made.DENSE if kind == "Dense" else {"name": "last"}
+    return made.entry(kind, {**base, **options})
+
+
+SAME: dict[str, list[dict[str, Any]]] = {
+    "flatten": [made.RNN, head("Flatten"), made.HEAD],
+    "reshape": [made.RNN, head("Reshape", target_shape=[UNITS]), made.HEAD],
+    "reshape open": [made.RNN, head("Reshape", target_shape=[-1]), made.HEAD],
+    "noise": [
+        made.RNN,
+        head("GaussianNoise", stddev=1.0),
+        made.HEAD,
+        head("Activation", name="b", activation="linear"),
+    ],
+    "training": [
+        lstm(dropout=0.5, implementation=1, unroll=True, kernel_regularizer={"a": 1}),
+        made.HEAD,
+    ],
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_what_changes_nothing(tmp_path: Path, case: str) -> None:
+    plain = load(archive(tmp_path, made.sequential(made.RNN, made.HEAD))).predict(X)
+    np.testing.assert_array_equal(
+        load(archive(tmp_path, made.sequential(*SAME[case]))).predict(X), plain
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [(head("ReLU", max_value=None), "relu"), (head("ELU", alpha=1.0), "elu"),
+     (head("Softmax", axis=-1), "softmax"), (head("Activation", activation="tanh"), "tanh")],
+)  # fmt: skip
+def test_activation_layer(tmp_path: Path, layer: dict[str, Any], function: str) -> None:
+    network = load(archive(tmp_path, made.sequential(made.RNN, made.HEAD, layer)))
+    assert [each.activation for each in network.layers] == ["tanh", function]
+
+
+def test_chain_of_a_functional_model(tmp_path: Path) -> None:
+    plain = load(archive(tmp_path, made.sequential(made.RNN, made.HEAD))).predict(X)
+    found = load(archive(tmp_path, made.functional({}))).predict(X)
+    np.testing.assert_array_equal(found, plain)
+    # as Keras 2 writes it
+    nodes = {"rnn": [[["input", 0, 0, {}]]], "head": [[["rnn", 0, 0, {"training": None}]]]}
+    np.testing.assert_array_equal(load(archive(tmp_path, made.functional(nodes))).predict(X), plain)
+
+
+def history(name: str, node: int = 0, tensor: int = 0) -> dict[str, Any]:
+    return {"config": {"keras_history": [name, node, tensor]}}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    **{
+        key: (
+            made.sequential(lstm(**{key: True}), made.HEAD),
+            rf"'rnn' \(LSTM\): .*{key}=True is not",
+        )
+        for key in ("go_backwards", "stateful", "return_state", "time_major", "new_option")
+    },
+    "quantised": (
+        made.sequential(lstm(dtype={"config": {"name": "int8_from_float32"}}), made.HEAD),
+        "quantised",
+    ),
+    "own activation": (
+        made.sequential(lstm(activation={"class_name": "function", "config": "f"})),
+        "Keras' own",
+    ),
+    "unknown activation": (made.sequential(lstm(activation="gelu"), made.HEAD), "'gelu' is not"),
+    "no gate": (made.sequential(lstm(recurrent_activation="relu"), made.HEAD), "'relu' is not"),
+    **{
+        kind: (
+            made.sequential(made.entry(kind, {"name": "x"}), made.RNN, made.HEAD),
+            f"'x' .{kind}. is not",
+        )
+        for kind in (
+            "SimpleRNN",
+            "Bidirectional",
+            "Masking",
+            "Embedding",
+            "BatchNormalization",
+            "Lambda",
+            "RNN",
+            "CuDNNGRU",
+            "Conv1D",
+            "Sequential",
+            "GetItem",
+            "LeakyReLU",
+        )
+    },
+    "own class": (
+        made.sequential({**made.RNN, "module": "builtins", "registered_name": "mine>LSTM"}),
+        "mine>LSTM",
+    ),
+    "own model": ({**made.sequential(), "class_name": "Tagger"}, "'Tagger' is not read"),
+    "flatten steps": (
+        made.sequential(lstm(return_sequences=True), head("Flatten")),
+        "one vector of",
+    ),
+    "reshape": (
+        made.sequential(made.RNN, head("Reshape", target_shape=[2, 2])),
+        "changes the shape",
+    ),
+    "activation of an LSTM": (
+        made.sequential(made.RNN, head("Activation", activation="relu")),
+        "does not follow a Dense",
+    ),
+    "clipped relu": (
+        made.sequential(made.RNN, made.HEAD, head("ReLU", max_value=6)),
+        "max_value=6",
+    ),
+    "softmax of steps": (
+        made.sequential(lstm(return_sequences=True), made.HEAD, head("Softmax", axis=1)),
+        "axis=1",
+    ),
+    "convolution of images": (
+        {
+            "class_name": "Sequential",
+            "config": [made.entry("LSTM", {"name": "a", "batch_shape": [1, 2, 3, 4]})],
+        },
+        r"shape \[1, 2, 3, 4\]",
+    ),
+    "initial state": (
+        made.functional({"rnn": [{"args": [history("input")], "kwargs": {"initial_state": [1]}}]}),
+        "initial_state",
+    ),
+    "initial state of Keras 2": (
+        made.functional({"rnn": [[["input", 0, 0, {}], ["input", 0, 0, {}]]]}),
+        "several inputs",
+    ),
+    "in training": (
+        made.functional({"rnn": [{"args": [history("input")], "kwargs": {"training": True}}]}),
+        "training=True",
+    ),
+    "several inputs": (
+        made.functional({"head": [{"args": [[history("rnn"), history("rnn")]], "kwargs": {}}]}),
+        "several inputs",
+    ),
+    "used twice": (
+        made.functional({"rnn": [{"args": [history("input")], "kwargs": {}}] * 2}),
+        "more than once",
+    ),
+    "other output": (
+        made.functional({"head": [{"args": [history("rnn", 0, 1)], "kwargs": {}}]}),
+        "only output of",
+    ),
+    "branch": (
+        made.functional({"head": [{"args": [history("input")], "kwargs": {}}]}),
+        "no chain from",
+    ),
+    "several outputs": (
+        made.functional({}, output_layers=[["rnn", 0, 0], ["head", 0, 0]]),
+        "2 output_layers",
+    ),
+}
+
+
+ARRAYS = {
+    "rnn": dict(zip("012", made.weights("lstm"), strict=True)),
+    "head": dict(zip("01", made.dense_weights(), strict=True)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    config, message = REFUSED[case]
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        build(read_config(config, 3), ARRAYS)
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_file(tmp_path: Path) -> None:
+    config, message = REFUSED["stateful"]
+    with pytest.raises(UnsupportedError, match=rf"model\.keras: .*{message}"):
+        load(archive(tmp_path, config))
+
+
+BAD: dict[str, tuple[Any, dict[str, list[Any]], str]] = {
+    "no JSON": ("{", {}, "config.json is not JSON"),
+    "deep": ("[" * 100_000, {}, "config.json is nested too deep"),
+    "deep, but not too deep": (
+        '{"class_name": "Sequential", "config": {"layers": [' + "[" * 900 + "]" * 903,
+        {},
+        "not JSON",
+    ),
+    "list": ([], {}, "expected a JSON object"),
+    "no layers": (made.sequential() | {"config": {}}, {}, "has no layers"),
+    "layer no object": ({"class_name": "Sequential", "config": [[[[]]]]}, {}, "a layer is"),
+    "no name": (
+        made.sequential(made.entry("LSTM", {})),
+        {},
+        "a layer has class 'LSTM' and name None",
+    ),
+    "name twice": (made.sequential(made.RNN, made.RNN), {}, "two layers are called 'rnn'"),
+    "units": (made.sequential(lstm(units=-3)), {}, "units must be a positive integer, not -3"),
+    "flag": (made.sequential(lstm(return_sequences="no")), {}, "return_sequences must be true or"),
+    "other units": (made.sequential(lstm(units=5), made.HEAD), {}, "its kernel has shape"),
+    "other cell": (
+        made.sequential(made.RNN),
+        {"lstm": made.weights("gru")},
+        "its kernel has shape",
+    ),
+    "bias of another kind": (
+        made.sequential(made.entry("GRU", made.GRU)),
+        {"gru": made.weights("gru")},
+        "its bias has shape",
+    ),
+    "too few arrays": (
+        made.sequential(made.RNN),
+        {"lstm": made.weights("lstm")[:2]},
+        "has the weights 0, 1, expected",
+    ),
+    "no arrays": (
+        made.sequential(made.RNN),
+        {"dense": made.dense_weights()},
+        "has the weights none",
+    ),
+    "integers": (
+        made.sequential(made.RNN),
+        {"lstm": [np.ones((3, 16), int), *made.weights("lstm")[1:]]},
+        "holds int64",
+    ),
+    "NaN": (
+        made.sequential(made.RNN),
+        {"lstm": [*made.weights("lstm")[:2], np.full(16, np.nan)]},
+        "gate i is nan",
+    ),
+    "vector for a cell": (
+        made.sequential(made.RNN, lstm(name="b")),
+        {"lstm": made.weights("lstm")},
+        "needs a sequence",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad(tmp_path: Path, case: str) -> None:
+    config, arrays, message = BAD[case]
+    with pytest.raises(RnnrtlError, match=message) as caught:
+        load(archive(tmp_path, config, **arrays))
+    assert "\n" not in str(caught.value)
+
+
+def test_hard_sigmoid_of_an_unknown_version(tmp_path: Path) -> None:
+    model = made.sequential(lstm(recurrent_activation="hard_sigmoid"))
+    del model["module"]
+    path = tmp_path / "model.h5"
+    names = ("a/kernel:0", "a/recurrent_kernel:0", "a/bias:0")
+    arrays = dict(zip(names, made.weights("lstm"), strict=True))
+    made.write_listed(path, model, {"rnn": arrays}, version="")
+    with pytest.raises(ModelError, match="nothing says which version of Keras"):
+        load(path)
+    beside = tmp_path / "model.json"
+    beside.write_text(json.dumps({**model, "keras_version": "2.2.0"}))
+    assert (
+        load(path, architecture=beside).recurrent[0].recurrent_activation == "hard_sigmoid_keras2"
+    )
+
+
+def test_version_of_the_architecture_goes_first(tmp_path: Path) -> None:
+    model = made.sequential(lstm(recurrent_activation="hard_sigmoid"))  # as Keras 3 writes it
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), made.weights("lstm"), strict=True))
+    made.write_listed(tmp_path / "weights.h5", None, {"rnn": arrays}, version="2.4.0")
+    network = load(tmp_path / "weights.h5", architecture=tmp_path / "model.json")
+    assert network.recurrent[0].recurrent_activation == "hard_sigmoid"
