@@ -6,7 +6,9 @@ emulations in this one run, `first` the CPU seconds before the first. hls4ml is 
 installed (extra `hls4ml`, with KERAS_BACKEND=torch), and g++; elsewhere its figures of the last run
 that had it are kept. `ap_fixed<W,I>` truncates and wraps, which is hls4ml's default; `fixed<W,I>`
 rounds to nearest and saturates, which is ours. `found` are the formats in benchmarks/formats, which
-`python -m benchmarks.precision` found on half of the jets.
+`python -m benchmarks.precision` found on half of the jets, and `trained` the networks trained in
+weights of 6 bits and activations of 8, whose AUC is divided by that of the network of floats that
+this training began with.
 """
 
 import importlib.util
@@ -35,6 +37,8 @@ FORMATS = ("16,6", "14,5", "12,4", "10,4", "9,3", "8,3")
 HLS4ML = ("16,6", "12,4", "10,4")
 """Formats that hls4ml is measured in: each takes g++ a minute of CPU."""
 AIMS = {"12,4": 0.9995, "10,4": 0.996}
+OWN = {"found": "*", "trained": "D"}
+"""Formats of each tensor's own, and how they are drawn."""
 FOUND = ROOT / "benchmarks" / "formats"
 RUNS = 3
 HEADINGS = (
@@ -45,21 +49,25 @@ Array = NDArray[np.float64]
 Predict = Callable[[Array], Array]
 
 
-def ours(network: Network, form: str) -> Predict:
+def ours(name: str, form: str) -> Predict:
     """Return rnnrtl's reference."""
-    return rnnrtl.generate(network, _precision(network, form)).predict
+    return rnnrtl.generate(*_case(name, form)).predict
 
 
-def _precision(network: Network, form: str) -> rnnrtl.Precision:
+def _case(name: str, form: str) -> tuple[Network, rnnrtl.Precision]:
+    if form == "trained":
+        network = tagger(f"{name}_w6a8")
+        assert network.precision is not None
+        return network, network.precision
     if form == "found":
-        return rnnrtl.Precision.load(FOUND / f"{network.name}-hardware-0.9995.toml")
-    return rnnrtl.Precision(rnnrtl.Format.parse(f"fixed<{form}>"))
+        return tagger(name), rnnrtl.Precision.load(FOUND / f"{name}-hardware-0.9995.toml")
+    return tagger(name), rnnrtl.Precision(rnnrtl.Format.parse(f"fixed<{form}>"))
 
 
 def _bits(key: str) -> float:
     """Return the average bits of weights and activations in a row."""
     name, form, _ = key.split("/")
-    return sum(rnnrtl.average_bits(tagger(name), _precision(tagger(name), form))) / 2
+    return sum(rnnrtl.average_bits(*_case(name, form))) / 2
 
 
 def keras_model(network: Network) -> Any:
@@ -135,8 +143,8 @@ def main(path: Path = RESULTS) -> None:
     with threadpool_limits(1):
         for name in NETWORKS:
             network = tagger(name)
-            for form in (*FORMATS, "found"):
-                found[f"{name}/{form}/rnnrtl"] = measured(network, partial(ours, network, form))
+            for form in (*FORMATS, *OWN):
+                found[f"{name}/{form}/rnnrtl"] = measured(network, partial(ours, name, form))
     version = held.get("hls4ml", "")
     if importlib.util.find_spec("hls4ml") is None:
         found |= {key: row for key, row in held.get("rows", {}).items() if key.endswith("hls4ml")}
@@ -177,7 +185,7 @@ def _place(key: str) -> tuple[str, str, float]:
 def _line(key: str, row: Mapping[str, float], version: str) -> tuple[object, ...]:
     name, form, tool = key.split("/")
     written = {"hls4ml": f"ap_fixed<{form}>", "rnnrtl": f"fixed<{form}>"}[tool]
-    title = written if form != "found" else f"found, {_bits(key):.1f} bits on average"
+    title = f"{form}, {_bits(key):.1f} bits on average" if form in OWN else written
     aim = AIMS.get(form, "") if tool == "rnnrtl" else ""
     return (
         name, title, tool + f" {version}" * (tool == "hls4ml"), f"{row['auc_ratio']:.4f}", aim,
@@ -194,11 +202,13 @@ def _draw(found: Mapping[str, Mapping[str, float]], path: Path) -> None:
         panels = figure.subplots(1, 2)
         for name, tool in product(NETWORKS, ("rnnrtl", "hls4ml")):
             own = [key for key in found if key.startswith(f"{name}/") and key.endswith(tool)]
-            for style, keys in (
-                ("o-", sorted((key for key in own if "found" not in key), key=_bits)),
-                ("*", [key for key in own if "found" in key]),
-            ):
-                label = f"{tool}, {name}" + ", found" * (style == "*")
+            plain = sorted((key for key in own if key.split("/")[1] not in OWN), key=_bits)
+            groups = {"o-": plain} | {
+                style: [key for key in own if f"/{form}/" in key] for form, style in OWN.items()
+            }
+            for style, keys in groups.items():
+                named = {style: f", {form}" for form, style in OWN.items()}
+                label = f"{tool}, {name}{named.get(style, '')}"
                 for panel, figure_name in zip(panels, ("auc_ratio", "largest_error"), strict=True):
                     values = [found[key][figure_name] for key in keys]
                     if keys:

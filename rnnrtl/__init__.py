@@ -5,7 +5,7 @@ design = rnnrtl.generate(network, "fixed<16,6>")
 design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
 """
 
-from rnnrtl.design import Design, Simulation, generate
+from rnnrtl.design import Design, Simulation
 from rnnrtl.errors import (
     InputError,
     ModelError,
@@ -19,6 +19,7 @@ from rnnrtl.errors import (
 )
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.frontends import load, save
+from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.network import GRU, LSTM, Dense, Gate, Network

@@ -11,9 +11,10 @@ import typer
 from numpy.typing import NDArray
 
 import rnnrtl
-from rnnrtl.design import DEFAULT_PRECISION, Design
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint import Precision
+from rnnrtl.generation import DEFAULT_PRECISION
 from rnnrtl.network import Network
 from rnnrtl.options import MODES, STRATEGIES, WEIGHT_STORAGES
 from rnnrtl.tuning.metrics import METRICS
@@ -87,13 +88,22 @@ def made_design(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
     ] = None,
+    architecture: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--architecture", help="JSON of a Keras model whose .h5 holds weights only"),
+    ] = None,
     name: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--name", help="Verilog top module"),
     ] = None,
 ) -> Design:
     """Load a network and generate its design."""
-    network = rnnrtl.load(model, steps=steps, activations=pairs("--activation", activations))
+    network = rnnrtl.load(
+        model,
+        steps=steps,
+        activations=pairs("--activation", activations),
+        architecture=architecture,
+    )
     # A word by itself is for all layers that no LAYER=STRATEGY names.
     asked = [text if "=" in text else f"*={text}" for text in strategy or ["auto"]]
     return rnnrtl.generate(

@@ -63,18 +63,22 @@ def test_cells_are_close_to_float(cell: str, activation: str, gate: str) -> None
     np.testing.assert_allclose(design.predict(x), reference(net, x), atol=0.01)
 
 
-@pytest.mark.parametrize("mode", ["static", "interleaved", "unrolled"])
 @pytest.mark.parametrize(("activation", "gate"), PAIRS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_bit(cell: str, activation: str, gate: str, mode: str) -> None:
-    check(designed(of(cell, activation, gate, activation), mode))
+def test_every_bit(cell: str, activation: str, gate: str) -> None:
+    check(designed(of(cell, activation, gate, activation), "static"))
 
 
-@pytest.mark.parametrize("factor", [2, 9, 30])
-@pytest.mark.parametrize(("activation", "gate"), PAIRS)
-def test_every_bit_in_turns(activation: str, gate: str, factor: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "factor"),
+    [("interleaved", 1), ("unrolled", 1), ("static", 2), ("static", 9), ("static", 30)],
+)
+@pytest.mark.parametrize("activation", ["relu", "elu", "softplus", "exponential"])
+def test_every_bit_in_every_way(activation: str, mode: str, factor: int) -> None:
+    """Those that are more than a table, in modes and with reuse factors."""
     for cell in CELLS:
-        check(designed(of(cell, activation, gate, activation), "static", reuse_factor=factor))
+        net = of(cell, activation, "hard_sigmoid", activation)
+        check(designed(net, mode, reuse_factor=factor))
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])

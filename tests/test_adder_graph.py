@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import generate
 from rnnrtl.errors import ToolError
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.generation import generate
 from rnnrtl.schedule import adder_graph
 from rnnrtl.schedule.adder_graph import AdderGraph, solve, tiles
 from tests.networks import CELLS, dense, inputs, network, recurrent

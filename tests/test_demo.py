@@ -7,7 +7,7 @@ import pytest
 
 from rnnrtl.demo.jets import NETWORKS, tagger
 from rnnrtl.demo.jobs import PRECISION, Job, accuracy, run
-from rnnrtl.design import generate
+from rnnrtl.generation import generate
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SIMULATORS, generate
+from rnnrtl.design import SIMULATORS
 from rnnrtl.errors import (
     InputError,
     ModelError,
@@ -17,6 +17,7 @@ from rnnrtl.errors import (
     RnnrtlError,
     UnsupportedError,
 )
+from rnnrtl.generation import generate
 from rnnrtl.network import GRU, Gate
 from rnnrtl.options import Options
 from tests.networks import dense, inputs, network, recurrent

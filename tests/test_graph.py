@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnrtl.cells import states
-from rnnrtl.design import generate
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.generation import generate
 from rnnrtl.graph import evaluate as evaluate_module
 from rnnrtl.graph.evaluate import evaluate, plan
 from rnnrtl.graph.nodes import Clamp, Constant, Node, State

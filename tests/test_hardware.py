@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, SimulatorName, generate
+from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import PrecisionWarning
+from rnnrtl.generation import generate
 from rnnrtl.network import GRU, LSTM, Network
 from tests.networks import CELLS, dense, network, recurrent
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import generate
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.lookup import RomRead
 from rnnrtl.graph.nodes import Node

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from rnnrtl.design import generate
 from rnnrtl.errors import PrecisionError, PrecisionWarning, UnsupportedError
 from rnnrtl.fixedpoint import TENSORS, Format, Overflow, Rounding
+from rnnrtl.generation import generate
 from rnnrtl.network import Layer, Network
 from rnnrtl.simulate import run_amaranth
 from tests.networks import CELLS, dense, network, recurrent

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, SimulatorName, generate
+from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import InputError, ModelError, PrecisionWarning, UnsupportedError
+from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.trace import trace, trace_unrolled
 from rnnrtl.network import Network

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, generate
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError, PrecisionWarning
 from rnnrtl.fixedpoint import Format
+from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.network import LSTM, Dense, Gate
 from tests.fixed_oracle import code_of

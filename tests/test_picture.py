@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 import rnnrtl
-from rnnrtl.design import generate
+from rnnrtl.generation import generate
 from rnnrtl.schedule import picture
 from rnnrtl.schedule.kinds import KINDS
 from rnnrtl.schedule.schedule import Schedule

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnrtl import design as design_module
-from rnnrtl.design import generate
 from rnnrtl.errors import InputError, PrecisionError
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.lookup import RomRead
 from rnnrtl.graph.lowering import Operation, Product, lowered

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import generate
 from rnnrtl.errors import InputError, OutputError, PrecisionError, ToolError
+from rnnrtl.generation import generate
 from rnnrtl.network import GRU, LSTM, Dense
 from tests.networks import CELLS, dense, inputs, network, recurrent
 

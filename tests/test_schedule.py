@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rnnrtl.design import generate
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.generation import generate
 from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.schedule import Schedule

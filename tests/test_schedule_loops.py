@@ -9,8 +9,8 @@ import pytest
 
 from rnnrtl.demo.jets import NETWORKS as TAGGERS
 from rnnrtl.demo.jets import tagger
-from rnnrtl.design import generate
 from rnnrtl.fixedpoint import Precision
+from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import plan
 from rnnrtl.graph.trace import trace_unrolled
 from rnnrtl.schedule import expand

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnrtl
-from rnnrtl.design import generate
 from rnnrtl.errors import InputError, PrecisionError, PrecisionWarning
 from rnnrtl.fixedpoint import Format, Precision
+from rnnrtl.generation import generate
 from rnnrtl.graph.trace import Graph, trace
 from rnnrtl.network import Dense, Network
 from rnnrtl.tuning import find_precision

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rnnrtl.design import SimulatorName, generate
+from rnnrtl.design import SimulatorName
 from rnnrtl.errors import UnsupportedError
+from rnnrtl.generation import generate
 from rnnrtl.hardware import constants
 from rnnrtl.network import Network
 from tests.networks import CELLS, dense, inputs, network, recurrent

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from rnnrtl.design import Design, generate
+from rnnrtl.design import Design
 from rnnrtl.errors import ModelError
+from rnnrtl.generation import generate
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.simulate.lint import lint
 from tests.networks import CELLS, dense, network, recurrent
@@ -101,7 +102,7 @@ def test_the_top_has_the_ports_of_the_contract() -> None:
 SCRIPT = """
 import hashlib, random
 from tests.networks import dense, network, recurrent
-from rnnrtl.design import generate
+from rnnrtl.generation import generate
 for cell in ("lstm", "gru_after", "gru_before"):
     design = generate(network(recurrent(cell), dense(3, 2, "tanh")), "fixed<12,4>")
     print(hashlib.sha256(design.verilog.encode()).hexdigest())

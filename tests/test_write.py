@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rnnrtl import project
-from rnnrtl.design import generate
 from rnnrtl.errors import InputError, OutputError
+from rnnrtl.generation import generate
 from tests.networks import dense, inputs, network, recurrent
 
 NET = network(recurrent("gru_after", 2, 2), dense(2, 1, "sigmoid"), steps=3, name="tiny")

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.demo.jets import area_under_curve, tagger, test_jets
-from rnnrtl.design import Design, SimulatorName, generate
+from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import VerificationError
+from rnnrtl.generation import generate
 from rnnrtl.simulate import Hardware, run_verilog
 from rnnrtl.synthesis import estimate
 

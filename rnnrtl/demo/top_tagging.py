@@ -19,8 +19,8 @@ from rich.table import Table
 
 from rnnrtl.demo.jets import NETWORKS, tagger
 from rnnrtl.demo.jobs import PRECISION, Job, accuracy, run
-from rnnrtl.design import generate
 from rnnrtl.errors import OutputError
+from rnnrtl.generation import generate
 
 ACCURACY_PRECISIONS = (PRECISION, "fixed<12,4>")
 SEQUENCES = {"verilator": 2000, "icarus": 20, "amaranth": 5}

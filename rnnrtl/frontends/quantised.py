@@ -94,7 +94,7 @@ def exact_output(layer: Dense, input_: Format, form: Format, bias: Format) -> Fo
 
 def fixed_outputs(network: Network, x: FloatArray) -> FloatArray:
     """Return what the network gives in its own formats, as its hardware computes it."""
-    from rnnrtl.design import generate  # which reads networks with this package
+    from rnnrtl.generation import generate  # which reads networks with this package
 
     return generate(network).predict(x)
 
