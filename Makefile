@@ -9,7 +9,7 @@ DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
 ROUTE_ARGS ?= --only units4 --only units8
 
-.PHONY: help demo test soak lint format benchmark predict precision route setup clean
+.PHONY: help demo test soak lint format benchmark predict precision accuracy route setup clean
 
 help:
 	@echo "make demo       trained LSTM and GRU to verified Verilog (DEMO_ARGS='-t ecp5' to size for ECP5)"
@@ -19,7 +19,8 @@ help:
 	@echo "make format     put the sources into the style that lint asks for"
 	@echo "make benchmark  what is missing in benchmarks/ (BENCHMARK_ARGS='--only top --synth xcup')"
 	@echo "make predict    how many samples a second the reference evaluates"
-	@echo "make precision  the fewest bits that the top taggers need; an hour"
+	@echo "make precision  the fewest bits that the top taggers need; minutes"
+	@echo "make accuracy   accuracy and speed against bits, beside hls4ml where it is installed"
 	@echo "make route      place and route the small benchmark networks for ECP5; hours (ROUTE_ARGS='--only units4')"
 	@echo "make setup      only install what the others need"
 	@echo "make clean      remove .venv and everything that was built here"
@@ -50,6 +51,9 @@ predict: $(READY)
 
 precision: $(READY)
 	$(VENV)/bin/python -m benchmarks.precision
+
+accuracy: $(READY)
+	$(VENV)/bin/python -m benchmarks.accuracy
 
 route: $(READY)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[route]'

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rnnrtl
 from rnnrtl.design import SimulatorName
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint import Format
@@ -131,6 +132,8 @@ def test_argmax_is_that_of_the_linear_layer(lanes: int) -> None:
         Network((Dense("head", kernel, np.zeros(lanes), function),), 1)
         for function in ("linear", "argmax")
     )
+    # The output is a number of a lane, in no format that one could choose.
+    assert rnnrtl.tensors(argmax)["head"] == ("kernel", "bias", "preactivation")
     wanted = np.argmax(designed(linear, "static", "fixed<6,3>").predict(x), axis=-1)
     found = designed(argmax, "static", {"*": "fixed<6,3>"})
     np.testing.assert_array_equal(found.predict(x)[:, 0], wanted)

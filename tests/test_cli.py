@@ -70,6 +70,14 @@ def test_the_options_of_a_design(model: Path, words: tuple[str | int, ...]) -> N
     assert done.stdout.endswith(", bit-exact\n")
 
 
+def test_a_file_of_weights_with_its_architecture() -> None:
+    data = Path(__file__).parent / "data"
+    words = (data / "keras2_lstm.h5", "--architecture", data / "keras2_lstm.json")
+    run = rnnrtl_command("report", *words)
+    assert run.returncode == 0, run.stderr
+    assert "keras2_lstm" in run.stdout
+
+
 def test_estimate_counts_cells(model: Path) -> None:
     done = rnnrtl_command("estimate", model, "-p", "fixed<8,3>", "-t", "ice40", "--clock-mhz", 20)
     assert done.returncode == 0, done.stderr

@@ -182,7 +182,10 @@ def test_rules_that_name_something() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "activation"),
-    [*((cell, "linear") for cell in CELLS), *(("gru_after", a) for a in HEAD_ACTIVATIONS[1:])],
+    [
+        *((cell, "linear") for cell in CELLS),
+        *(("gru_after", a) for a in HEAD_ACTIVATIONS[1:] if a != "argmax"),
+    ],
 )
 def test_a_format_decides_for_every_tensor_a_network_has_and_for_no_other(
     cell: str, activation: str
