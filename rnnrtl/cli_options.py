@@ -74,6 +74,9 @@ def made_design(
             "--strategy", help=", ".join(STRATEGIES) + "; or LAYER=STRATEGY, may be repeated"
         ),
     ] = None,
+    table_error: Annotated[
+        float, typer.Option("--table-error", help="bound of a table's error, in LSB of its output")
+    ] = 1.0,
     clock_mhz: Annotated[
         float, typer.Option("--clock-mhz", help="clock to place registers for")
     ] = 200.0,
@@ -120,6 +123,7 @@ def made_design(
         clock_mhz=clock_mhz,
         target=target,
         name=name,
+        table_error=table_error,
     )
 
 

@@ -82,7 +82,9 @@ class Design:
         self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
-        self.graph: Graph = trace(network, precision, few_products=few_products)
+        self.graph: Graph = trace(
+            network, precision, few_products=few_products, table_error=options.table_error
+        )
         self._steps_per_beat = options.checked_steps_per_beat(network.steps)
 
     @property
@@ -95,7 +97,12 @@ class Design:
         """Which operation in which cycle; its figures are those that `simulate` measures."""
         graph = self.graph
         if self.options.mode == "unrolled":
-            graph = trace_unrolled(self.network, self.precision, self._steps_per_beat)
+            graph = trace_unrolled(
+                self.network,
+                self.precision,
+                self._steps_per_beat,
+                table_error=self.options.table_error,
+            )
         with collecting_seldom():
             return make_schedule(
                 graph,

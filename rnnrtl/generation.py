@@ -9,6 +9,7 @@ from rnnrtl.design import Design
 from rnnrtl.errors import PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.frontends import load
+from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 from rnnrtl.options import Options
 from rnnrtl.tuning.trials import Metric
@@ -38,6 +39,7 @@ def generate(
     metric: Metric | None = None,
     metric_target: float | None = None,
     max_error: float | None = None,
+    table_error: float = BOUND_LSB,
 ) -> Design:
     """Turn a trained network into a design.
 
@@ -52,6 +54,8 @@ def generate(
     calibration : for "auto": x (batch, steps, features), some hundreds of typical inputs
     metric, metric_target : for "auto": figure of the outputs, and what it is to be at least
     max_error : for "auto": the largest difference of any output from the float network's
+    table_error : what each table of an activation function may be off by, in LSB of its output,
+        at any input code: 0.5 is correctly rounded. "auto" finds formats with the default
     mode : "static" (one cell, steps in sequence), "interleaved" (one cell, as many independent
         sequences taking turns as its loop has stages) or "unrolled" (a cell a step)
     reuse_factor : products of a recurrent layer that share one multiplier, one number or two
@@ -89,6 +93,7 @@ def generate(
         weight_storage,
         steps_per_beat,
         network.name if name is None else name,
+        table_error,
     )
     aims = {"metric": metric, "target": metric_target, "max_error": max_error}
     design = Design(network, _formats(network, precision, calibration, aims), options)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rnnrtl.auto import reuse_factors
-from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
+from rnnrtl.lut.search import BOUND_LSB, TIGHTER_LSB
 from rnnrtl.network import Network, Recurrent
 from rnnrtl.schedule.delays import delays_of
 from rnnrtl.schedule.reuse import Reuse, reuse_of, shared_multipliers
@@ -19,6 +20,9 @@ MODES = {
 }
 WEIGHT_STORAGES = ("auto", "logic", "block")
 STRATEGIES = ("auto", "dsp", "shift_add")
+
+COARSEST_TABLE = 16.0
+"""Largest error of a table that can be asked for, in LSB of what it gives."""
 
 NARROW_BITS = 12
 """Width of weights up to which shifts and adds cost little more than the adders of a DSP's sum."""
@@ -46,6 +50,8 @@ class Options:
         "block" (block RAM) or "auto", look-up tables where one a bit is enough
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
     name : the Verilog top module
+    table_error : bound of the error that each table of an activation function adds, in LSB of what
+        it gives, over every input code; from 0.5, which is correctly rounded, to `COARSEST_TABLE`
     """
 
     mode: str = "static"
@@ -57,6 +63,7 @@ class Options:
     weight_storage: str = "auto"
     steps_per_beat: int = 1
     name: str = "network"
+    table_error: float = BOUND_LSB
 
     def __post_init__(self) -> None:
         _check_known("mode", self.mode, MODES)
@@ -80,6 +87,12 @@ class Options:
         if not math.isfinite(clock) or clock <= 0:
             raise UnsupportedError(f"clock_mhz must be a positive number, not {self.clock_mhz!r}")
         object.__setattr__(self, "clock_mhz", clock)
+        bound = self.table_error
+        if not (type(bound) in (int, float) and TIGHTER_LSB[0] <= bound <= COARSEST_TABLE):
+            raise PrecisionError(
+                f"table_error must be a number of LSB from {TIGHTER_LSB[0]} to {COARSEST_TABLE}, "
+                f"not {bound!r}"
+            )
         delays_of(self.target)
         name = self.name
         if not str(name).isidentifier() or not name.isascii():

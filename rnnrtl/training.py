@@ -238,13 +238,6 @@ class _Fake:
     def to(self, form: Format) -> Self:
         return type(self)(_Straight.apply(self.values, form))  # type: ignore[no-untyped-call]
 
-    def lookup(self, function: str, output: Format, input_: Format, *, fast: bool = False) -> Self:
-        codes = np.rint(self.values.detach().numpy() / input_.lsb).astype(np.int64)
-        found = to_values(apply(build_table(function, input_, output, fast=fast), codes), output)
-        smooth = _SMOOTH[function](self.values)
-        # The table's value exactly: (found - smooth) + smooth would be rounded.
-        return type(self)(_Instead.apply(smooth, torch.from_numpy(found)))  # type: ignore[no-untyped-call]
-
     def relu(self) -> Self:
         return type(self)(torch.relu(self.values))
 
@@ -292,6 +285,15 @@ class _FakeNumbers:
 
     def maximum(self, a: _Fake, b: _Fake) -> _Fake:
         return _Fake(torch.maximum(a.values, b.values))
+
+    def lookup(
+        self, x: _Fake, function: str, output: Format, input_: Format, *, fast: bool = False
+    ) -> _Fake:
+        codes = np.rint(x.values.detach().numpy() / input_.lsb).astype(np.int64)
+        found = to_values(apply(build_table(function, input_, output, fast=fast), codes), output)
+        smooth = _SMOOTH[function](x.values)
+        # The table's value exactly: (found - smooth) + smooth would be rounded.
+        return _Fake(_Instead.apply(smooth, torch.from_numpy(found)))  # type: ignore[no-untyped-call]
 
     def argmax(self, x: _Fake) -> _Fake:
         raise NotImplementedError  # refused beforehand

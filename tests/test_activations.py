@@ -5,7 +5,7 @@ import pytest
 
 import rnnrtl
 from rnnrtl.design import SimulatorName
-from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format
 from rnnrtl.network import ACTIVATIONS, GATE_ACTIVATIONS, Dense, Network
 from tests import float_reference
@@ -172,6 +172,30 @@ def test_every_bit_of_interpolated_tables(
     check(
         designed(of(cell, "tanh", "sigmoid"), mode, "fixed<20,4>", reuse_factor=factor), simulator
     )
+
+
+@pytest.mark.parametrize(("mode", "factor"), [("static", 1), ("unrolled", 1), ("static", 4)])
+def test_the_error_of_tables_is_one_s_choice(mode: str, factor: int) -> None:
+    net = of("lstm", "tanh", "sigmoid")
+    x = inputs(net, batch=20)
+    exact, usual, coarse = (
+        designed(net, mode, "fixed<12,4>", reuse_factor=factor, table_error=bound)
+        for bound in (0.5, 1.0, 8.0)
+    )
+    check(exact)
+    check(coarse)
+    assert not np.array_equal(exact.predict(x), coarse.predict(x))
+    np.testing.assert_array_equal(
+        usual.predict(x), designed(net, mode, "fixed<12,4>", reuse_factor=factor).predict(x)
+    )
+
+
+@pytest.mark.parametrize("bound", [0.4, 17, float("nan"), "1", True, None])
+def test_errors_of_tables_that_cannot_be(bound: object) -> None:
+    with pytest.raises(
+        PrecisionError, match=r"table_error must be a number of LSB from 0\.5 to 16"
+    ):
+        rnnrtl.generate(of("lstm", "tanh", "sigmoid"), table_error=bound)  # type: ignore[arg-type]
 
 
 def test_gates_lie_within_0_and_1() -> None:

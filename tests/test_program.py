@@ -15,7 +15,7 @@ from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
-from rnnrtl.graph.lookup import RomRead
+from rnnrtl.graph.lookup import RomRead, look_up
 from rnnrtl.graph.lowering import Operation, Product, lowered
 from rnnrtl.graph.nodes import MatVec, Node, RoundShift
 from rnnrtl.graph.program import Program
@@ -220,7 +220,7 @@ def test_a_table_behind_every_mode_over_every_code(
 ) -> None:
     wide, inner, out = Format(14, 7), Format(10, 4, *mode), Format(9, 3)
     x = input_vector(1, wide)
-    y = x.to(inner).lookup(function, out, inner, fast=fast)
+    y = look_up(function, x.to(inner), inner, out, fast=fast)
     graph = Graph(x, y, wide, out, (), {}, return_sequences=True)
     codes = codes_of(wide).reshape(-1, 1, 1)
     assert any(op.table is not None for op in operations(graph))

@@ -20,7 +20,13 @@ from rnnrtl.graph.trace import Graph
 from rnnrtl.graph.vectors import input_vector
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.lut.measure import apply, max_error_lsb
-from rnnrtl.lut.search import BOUNDS_LSB, CHEAP_LUTS, build_table, cheapest_table
+from rnnrtl.lut.search import (
+    BOUND_LSB,
+    CHEAP_LUTS,
+    TIGHTER_LSB,
+    build_table,
+    cheapest_table,
+)
 from rnnrtl.lut.table import Table, address
 
 # The functions again, from the standard library, so that the measure is not its own judge.
@@ -67,12 +73,12 @@ def exact_lsb(table: Table) -> NDArray[np.float64]:
     return np.array(values) * 2.0**table.output.fraction_bits
 
 
-def check(table: Table) -> None:
+def check(table: Table, bound: float = BOUND_LSB) -> None:
     """Check everything that a table promises, at every input code."""
     codes = codes_of(table.input)
     y = apply(table, codes)
     error = float(np.abs(y - exact_lsb(table)).max())
-    assert error <= BOUNDS_LSB[-1] + 1e-9
+    assert error <= bound + 1e-9
     assert max_error_lsb(table) == pytest.approx(error, abs=1e-9)
     assert table.output.min_code <= y.min() <= y.max() <= table.output.max_code
     if table.full:
@@ -89,6 +95,21 @@ def check(table: Table) -> None:
         low, high = min(rom.codes), max(rom.codes)
         bound = 1 << (rom.width - (low < 0))
         assert (-bound if low < 0 else 0) <= low <= high < bound
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("function", ["sigmoid", "tanh", "decay"])
+@pytest.mark.parametrize("source", ["fixed<16,6>", "fixed<9,3>"])
+def test_the_bound_is_one_s_choice(function: str, source: str, fast: bool) -> None:
+    """A coarser table takes less; at 1/2 LSB every entry is the nearest code."""
+    form, target = Format.parse(source), Format.parse("fixed<12,2>")
+    bits = []
+    for bound in (0.5, 0.6, 1, 4.0):
+        table = build_table(function, form, target, fast=fast, bound=bound)
+        check(table, bound)
+        bits.append(table.bits)
+    assert bits[0] >= bits[-1]
+    assert bits[0] > bits[-1] or source == "fixed<9,3>"
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -148,15 +169,15 @@ def test_the_tightest_bound_that_is_cheap(function: str, source: str, target: st
     forms = Format.parse(source), Format.parse(target)
     error = float(np.abs(exact_lsb(table := build_table(function, *forms))
                          - apply(table, codes_of(forms[0]))).max())  # fmt: skip
-    for bound in BOUNDS_LSB:
+    for bound in (*TIGHTER_LSB, BOUND_LSB):
         cheap = cheapest_table(function, *forms, bound, most_luts=CHEAP_LUTS)
         if cheap is not None:
             assert error <= bound + 1e-9
-            if bound == BOUNDS_LSB[0]:  # correctly rounded, but for what saturates
+            if bound == TIGHTER_LSB[0]:  # correctly rounded, but for what saturates
                 wanted = np.clip(exact_lsb(cheap), None, forms[1].max_code)
                 assert np.abs(apply(cheap, codes_of(forms[0])) - wanted).max() <= 0.5 + 1e-9
             return
-    assert error <= BOUNDS_LSB[-1] + 1e-9
+    assert error <= BOUND_LSB + 1e-9
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -43,20 +43,22 @@ def activated(
     match function:
         case "elu":
             positive = x.relu()
-            negative = (x - positive).lookup("decay", output, preactivation, fast=fast)
+            negative = numbers.lookup(x - positive, "decay", output, preactivation, fast=fast)
             return (positive + negative).to(output.saturating())
         case "softplus":
             # relu(x) + log(1 + exp(-abs(x))), whose second part is log(2) at 0 and falls to 0.
             fine = output.replace(width=output.width + _GUARD_BITS)
             positive = x.relu()
-            falls = (positive + (positive - x)).lookup("rise", fine, preactivation, fast=fast)
+            falls = numbers.lookup(
+                positive + (positive - x), "rise", fine, preactivation, fast=fast
+            )
             log2 = numbers.constant(np.full(units, math.log(2)), fine)
             return (positive + (log2 - falls)).to(output.nearest())
         case "argmax":
             return numbers.argmax(x)
         case "softmax":
             return _softmax(x, numbers, preactivation, output, units)
-    return x.lookup(function, output, preactivation, fast=fast)
+    return numbers.lookup(x, function, output, preactivation, fast=fast)
 
 
 def _softmax(x: V, numbers: Numbers[V], preactivation: Format, output: Format, units: int) -> V:
@@ -74,12 +76,12 @@ def _softmax(x: V, numbers: Numbers[V], preactivation: Format, output: Format, u
         width=preactivation.width + 1, int_bits=preactivation.int_bits + 1
     )
     one = numbers.constant(np.ones(units), fine)
-    powers = (one + below.lookup("decay", fine, difference)).named("powers")
+    powers = (one + numbers.lookup(below, "decay", fine, difference)).named("powers")
     total = pairwise(operator.add, [powers.lane(n) for n in range(units)])
     # At 1, where 1 / s is steepest, it is off by as much as s.
     int_bits = units.bit_length() + 1
     rounded = Format(max(output.fraction_bits, 0) + 3 + int_bits, int_bits)
     ones = numbers.constant(np.ones(1), fine)
     beyond = (total - ones).to(rounded).named("sum")
-    inverse = (ones - beyond.lookup("softsign", fine, rounded)).named("inverse")
+    inverse = (ones - numbers.lookup(beyond, "softsign", fine, rounded)).named("inverse")
     return (powers * numbers.joined([inverse] * units)).to(output.nearest())

@@ -30,9 +30,6 @@ class Vector(Protocol):
     def to(self, form: Format) -> Self:
         """Round and saturate (or wrap) into a format."""
 
-    def lookup(self, function: str, output: Format, input_: Format, *, fast: bool = False) -> Self:
-        """Apply an activation function, from a format to a format; `fast` where a loop waits."""
-
     def relu(self) -> Self:
         """Return max(x, 0)."""
 
@@ -73,6 +70,11 @@ class Numbers(Protocol[V]):
 
     def maximum(self, a: V, b: V) -> V:
         """Return the larger of a and b, lane by lane; they have the same binary point."""
+
+    def lookup(
+        self, x: V, function: str, output: Format, input_: Format, *, fast: bool = False
+    ) -> V:
+        """Apply an activation function, from a format to a format; `fast` where a loop waits."""
 
     def argmax(self, x: V) -> V:
         """Return the number of the largest lane, the first of equals, as a vector of one lane."""

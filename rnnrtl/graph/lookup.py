@@ -19,7 +19,7 @@ from rnnrtl.graph.nodes import (
     constant,
     mapped,
 )
-from rnnrtl.lut.search import build_table
+from rnnrtl.lut.search import BOUND_LSB, build_table
 from rnnrtl.lut.table import Rom, Table, address
 
 _GUARD_BITS = 2  # of a table whose entries are multiplied before they are rounded
@@ -63,14 +63,26 @@ class LookedUp(Proved):
     table: Table
 
 
-def look_up(function: str, x: Node, input_: Format, output: Format, *, fast: bool = False) -> Node:
-    """Return a function of `rnnrtl.lut.functions` of a vector in format `input_`."""
+def look_up(
+    function: str,
+    x: Node,
+    input_: Format,
+    output: Format,
+    *,
+    fast: bool = False,
+    bound: float = BOUND_LSB,
+) -> Node:
+    """Return a function of `rnnrtl.lut.functions` of a vector in format `input_`.
+
+    With `fast` the table may take more ROM to be read sooner; `bound` is that of its error, in LSB
+    of the output.
+    """
     if function == "exponential":
-        return _exponential(x, output, fast=fast)
-    return read_table(build_table(function, input_, output, fast=fast), x)
+        return _exponential(x, output, fast=fast, bound=bound)
+    return read_table(build_table(function, input_, output, fast=fast, bound=bound), x)
 
 
-def _exponential(x: Node, output: Format, *, fast: bool) -> Node:
+def _exponential(x: Node, output: Format, *, fast: bool, bound: float) -> Node:
     """Return exp(x), saturated, within an LSB: exp(end) * (1 + decay(x - end)), for x up to `end`.
 
     Beyond `end` the result saturates, or there is no such x. So the table ends at 0, and a product
@@ -86,7 +98,8 @@ def _exponential(x: Node, output: Format, *, fast: bool) -> Node:
     below = x.limited(math.floor(lowest), end) - constant([end] * x.size, 0)
     width = (~min(below.lowest)).bit_length() + 1
     fine = Format(fraction_bits + int_bits + 2, 2)
-    table = build_table("decay", Format(width, width - below.fraction_bits), fine, fast=fast)
+    form = Format(width, width - below.fraction_bits)
+    table = build_table("decay", form, fine, fast=fast, bound=bound)
     power = read_table(table, below) + constant([1] * x.size, 0)
     scale = Format(fraction_bits + int_bits + 2, int_bits + 1)
     factor = int(to_codes(np.array(math.exp(end)), scale))

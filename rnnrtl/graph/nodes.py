@@ -138,17 +138,6 @@ class Node:
                 x = mapped(ShiftRight, x, form.fraction_bits, lambda v: v >> drop, bits=drop)
         return _overflow(x, form)
 
-    def lookup(
-        self, function: str, output: Format, input_: Format, *, fast: bool = False
-    ) -> "Node":
-        """Apply a tabulated function to a vector already in format `input_`.
-
-        With `fast` the table may take more ROM to be read sooner.
-        """
-        from rnnrtl.graph.lookup import look_up  # a look-up is made of nodes
-
-        return look_up(function, self, input_, output, fast=fast)
-
 
 @dataclass(frozen=True, eq=False)
 class Input(Node):

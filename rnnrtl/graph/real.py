@@ -33,9 +33,6 @@ class Real:
     def to(self, form: Any) -> Self:
         return self
 
-    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
-        return type(self)(REAL[function](self.values))
-
     def relu(self) -> Self:
         return type(self)(np.maximum(self.values, 0))
 
@@ -71,6 +68,11 @@ class RealNumbers:
 
     def maximum(self, a: Real, b: Real) -> Real:
         return self.vector(np.maximum(a.values, b.values))
+
+    def lookup(
+        self, x: Real, function: str, output: Any, input_: Any, *, fast: bool = False
+    ) -> Real:
+        return self.vector(REAL[function](x.values))
 
     def argmax(self, x: Real) -> Real:
         return self.vector(np.argmax(x.values, axis=-1, keepdims=True).astype(np.float64))

@@ -67,15 +67,17 @@ class _Surveyed(Real):
             form.seen.add(self.values)
         return self
 
-    def lookup(self, function: str, output: Any, input_: Any, *, fast: bool = False) -> Self:
-        found = super().lookup(function, output, input_)
+
+class _Noting(RealNumbers):
+    """Weights, and what activation functions give, that note their values."""
+
+    def lookup(
+        self, x: Real, function: str, output: Any, input_: Any, *, fast: bool = False
+    ) -> Real:
+        found = super().lookup(x, function, output, input_)
         if isinstance(output, _Mark) and output.width == _MARK_BITS:
             output.seen.add(found.values, table=function in FUNCTIONS)
         return found
-
-
-class _Weights(RealNumbers):
-    """Weights that note their values wherever they are read."""
 
     def constant(self, values: NDArray[np.float64], form: Any) -> Real:
         if isinstance(form, _Mark) and form.weight:
@@ -98,7 +100,7 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
             marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)
         return marks[key]
 
-    run(network, x, _Weights(_Surveyed), form)
+    run(network, x, _Noting(_Surveyed), form)
     return {tensor: mark.seen for tensor, mark in marks.items() if mark.seen.values}
 
 

@@ -14,9 +14,11 @@ from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import rounded_codes, to_codes
 from rnnrtl.fixedpoint.format import Format, Overflow
 from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.graph.lookup import look_up
 from rnnrtl.graph.nodes import Node, State, constant, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
+from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import GRU, Dense, Network, Recurrent
 
 _OVERFLOWING = {
@@ -71,9 +73,11 @@ class Traced:
     Members
     -------
     few_products : rather few products than as early ones as can be
+    table_error : bound of the error of tables, in LSB of what they give
     """
 
     few_products: bool = False
+    table_error: float = BOUND_LSB
 
     def constant(self, values: NDArray[np.float64], form: Format) -> Node:
         return constant(_weight_codes(values, form).tolist(), form.fraction_bits)
@@ -87,6 +91,11 @@ class Traced:
     def maximum(self, a: Node, b: Node) -> Node:
         return maximum(a, b)
 
+    def lookup(
+        self, x: Node, function: str, output: Format, input_: Format, *, fast: bool = False
+    ) -> Node:
+        return look_up(function, x, input_, output, fast=fast, bound=self.table_error)
+
     def argmax(self, x: Node) -> Node:
         return argmax(x)
 
@@ -94,11 +103,18 @@ class Traced:
         return blend(z, a, b, products=1 if self.few_products else 2)
 
 
-def trace(network: Network, precision: Precision, *, few_products: bool = False) -> Graph:
+def trace(
+    network: Network,
+    precision: Precision,
+    *,
+    few_products: bool = False,
+    table_error: float = BOUND_LSB,
+) -> Graph:
     """Return the graph of one time step of `network` in the formats of `precision`.
 
     With `few_products` a step may take longer to take fewer multipliers; the bits are the same.
     """
+    numbers = Traced(few_products, table_error)
     precision.check(tensors(network))
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
@@ -109,10 +125,10 @@ def trace(network: Network, precision: Precision, *, few_products: bool = False)
         form = partial(precision.format, layer.name)
         _check_weights(layer, form)
         if isinstance(layer, Dense):
-            x = cells.apply_dense(layer, x, Traced(), form)
+            x = cells.apply_dense(layer, x, numbers, form)
             output_format = cells.format_of_dense(layer, form)
         else:
-            loop = _loop(layer, x, form, Traced(few_products))
+            loop = _loop(layer, x, form, numbers)
             loops.append(loop)
             x = next(following for state, following in loop.states if state.name == "h")
             output_format = form("hidden")
@@ -127,12 +143,15 @@ def trace(network: Network, precision: Precision, *, few_products: bool = False)
     )
 
 
-def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
+def trace_unrolled(
+    network: Network, precision: Precision, steps: int, *, table_error: float = BOUND_LSB
+) -> Graph:
     """Return the graph of a whole sequence: every recurrent layer has a cell for each step.
 
     Input and output are the vectors of all steps, one after the other (the output only where the
     network returns sequences). It computes the same bits as the graph of `trace`.
     """
+    numbers = Traced(table_error=table_error)
     precision.check(tensors(network))
     input_format = precision.format("", "input")
     size = network.features
@@ -143,7 +162,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
     for layer in network.layers:
         form = partial(precision.format, layer.name)
         if isinstance(layer, Dense):
-            following: list[Node] = [cells.apply_dense(layer, x, Traced(), form) for x in xs]
+            following: list[Node] = [cells.apply_dense(layer, x, numbers, form) for x in xs]
             output_format = cells.format_of_dense(layer, form)
         else:
             formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
@@ -152,7 +171,7 @@ def trace_unrolled(network: Network, precision: Precision, steps: int) -> Graph:
             }
             following = []
             for x in xs:
-                state = cells.step(layer, x, state, Traced(), form)
+                state = cells.step(layer, x, state, numbers, form)
                 following.append(state["h"])
             output_format = form("hidden")
         for t, x in enumerate(following):

@@ -13,8 +13,11 @@ from rnnrtl.lut.fit import Fit, FloatArray, fit_full, fit_half
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.lut.table import Rom, Table, read
 
-BOUNDS_LSB = (0.5, 0.75, 1.0)
-"""Bounds on what a table adds, in output LSB, over every input code: the first that is cheap."""
+BOUND_LSB = 1.0
+"""Bound on what a table adds, in output LSB, over every input code, where none is asked for."""
+
+TIGHTER_LSB = (0.5, 0.75)
+"""Tighter bounds, which a table keeps where that is cheap."""
 
 FULL_LUTS = 256
 """What a lane of a table of the full range may cost, in six-input LUTs."""
@@ -39,30 +42,38 @@ _ADDER_LUTS = 14  # what the adder of a second ROM costs, beside the ROMs' own L
 
 
 @lru_cache(maxsize=256)
-def build_table(function: str, input_: Format, output: Format, *, fast: bool = False) -> Table:
+def build_table(
+    function: str,
+    input_: Format,
+    output: Format,
+    *,
+    fast: bool = False,
+    bound: float = BOUND_LSB,
+) -> Table:
     """Return the table of a function from one format to another.
 
     With `fast` it holds the full range, if it costs at most `FULL_LUTS` six-input LUTs: twice the
     ROM, but nobody waits for an absolute value before it and a subtraction behind it.
 
-    Its error stays within one output LSB over every input code, and within 1/2 (correctly rounded)
-    or 3/4 LSB where that is cheap: narrow formats, whose few codes need it most.
+    Its error stays within `bound` output LSB over every input code (1/2 is correctly rounded), and
+    within one of `TIGHTER_LSB` where that is cheap: narrow formats, whose few codes need it most.
 
     Raises
     ------
     PrecisionError : where no table of a sensible size reaches the bound.
     """
+    tighter = tuple(lsb for lsb in TIGHTER_LSB if lsb < bound)
     if output.max_code > 0:
-        table = _full_table(function, input_, output, fast=fast)
+        table = _full_table(function, input_, output, tighter, bound, fast=fast)
         if table is not None:
             return table
-    for bound in BOUNDS_LSB[:-1]:
-        table = cheapest_table(function, input_, output, bound, most_luts=CHEAP_LUTS)
+    for lsb in tighter:
+        table = cheapest_table(function, input_, output, lsb, most_luts=CHEAP_LUTS)
         if table is not None:
             return table
-    interpolated = interpolated_table(function, input_, output, BOUNDS_LSB[-1])
+    interpolated = interpolated_table(function, input_, output, bound)
     most_luts = _cost_of(interpolated) if interpolated else math.inf
-    table = cheapest_table(function, input_, output, BOUNDS_LSB[-1], most_luts) or interpolated
+    table = cheapest_table(function, input_, output, bound, most_luts) or interpolated
     if table is None:
         highest = output.max_code * output.lsb
         if highest <= 0 or highest + output.lsb < FUNCTIONS[function].asymptote:
@@ -71,14 +82,22 @@ def build_table(function: str, input_: Format, output: Format, *, fast: bool = F
                 "up to 1: give `gate`, `candidate` or `output` more bits left of the point"
             )
         raise PrecisionError(
-            f"no {function} table from {input_} to {output} within {BOUNDS_LSB[-1]} LSB and "
+            f"no {function} table from {input_} to {output} within {bound:g} LSB and "
             f"2**{MAX_ADDRESS_BITS} entries: give `gate`, `candidate` or `output` fewer fraction "
             "bits"
         )
     return table
 
 
-def _full_table(function: str, input_: Format, output: Format, *, fast: bool) -> Table | None:
+def _full_table(
+    function: str,
+    input_: Format,
+    output: Format,
+    tighter: tuple[float, ...],
+    bound: float,
+    *,
+    fast: bool,
+) -> Table | None:
     """Return a table of the full range, or None.
 
     Narrow formats get correctly rounded tables; then come, with `fast`, those of one level of
@@ -87,21 +106,23 @@ def _full_table(function: str, input_: Format, output: Format, *, fast: bool) ->
     """
     f = FUNCTIONS[function]
     below_one = 0 < f.asymptote - output.max_code * output.lsb <= output.lsb
-    tries: list[tuple[float, bool, int | None]] = [(BOUNDS_LSB[0], True, 2 * FAST_ENTRIES)]
-    tries += [(bound, True, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
-    tries += [(bound, False, FAST_ENTRIES) for bound in BOUNDS_LSB[1:]]
-    tries += [(bound, False, None) for bound in BOUNDS_LSB[1:]]
+    rounded = TIGHTER_LSB[0]
+    others = (*tighter[1:], bound)
+    tries: list[tuple[float, bool, int | None]] = [(rounded, True, 2 * FAST_ENTRIES)]
+    tries += [(lsb, True, FAST_ENTRIES) for lsb in others]
+    tries += [(lsb, False, FAST_ENTRIES) for lsb in others]
+    tries += [(lsb, False, None) for lsb in others]
     if not fast:
         tries = tries[:1] if below_one else []
-    for bound, plain, entries in tries:
+    for lsb, plain, entries in tries:
         fit = replace(
-            fit_full(f, input_, output, bound),
+            fit_full(f, input_, output, lsb),
             plain=plain,
             most_entries=entries,
-            clipped=below_one and bound == BOUNDS_LSB[0],
+            clipped=below_one and lsb == rounded,
         )
-        most = FULL_LUTS if bound == BOUNDS_LSB[-1] else 2 * CHEAP_LUTS
-        table = _cheapest(fit, input_, output, bound, most)
+        most = FULL_LUTS if lsb == bound else 2 * CHEAP_LUTS
+        table = _cheapest(fit, input_, output, lsb, most)
         if table is not None:
             return table
     return None
