@@ -18,7 +18,7 @@ from rnnrtl.network import ACTIVATIONS  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 FEATURES, STEPS = 3, 5
-WORDS = sorted(set(ACTIVATIONS) - {"hard_sigmoid_keras2", "hard_tanh"})
+WORDS = sorted(set(ACTIVATIONS) - {"hard_sigmoid_keras2", "hard_sigmoid_hgq", "hard_tanh"})
 
 
 def random_model(rng: np.random.Generator) -> Any:
