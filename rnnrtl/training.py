@@ -11,7 +11,7 @@ al., arXiv 1308.3432; I. Hubara et al., arXiv 1609.07061); those of tables are t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnrtl import cells
+from rnnrtl.cells.batches import Batch, run
 from rnnrtl.errors import PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.fixedpoint.format import Format
@@ -27,7 +27,7 @@ from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.lut.measure import apply
 from rnnrtl.lut.search import build_table
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network, Recurrent
+from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network
 
 Weights = Mapping[str, torch.Tensor]
 _PARTS = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
@@ -101,23 +101,10 @@ class QuantizedNetwork(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what `Design.predict` does for x (batch, steps, features), as float64."""
-        numbers = _FakeNumbers()
-        value = _Fake(x.to(torch.float64)).to(self._form("", "input")).values
-        for layer in self._network.layers:
-            form = partial(self._form, layer.name)
-            live = _with_weights(layer, self._own(layer), live=True)
-            if isinstance(live, Dense):
-                value = cells.apply_dense(live, _Fake(value), numbers, form).values
-                continue
-            assert isinstance(layer, Recurrent)
-            zero = _Fake(torch.zeros(len(value), layer.units, dtype=torch.float64))
-            state = dict.fromkeys(cells.states(layer), zero)
-            sequence = []
-            for vector in value.unbind(1):
-                state = cells.step(live, _Fake(vector), state, numbers, form)
-                sequence.append(state["h"].values)
-            value = torch.stack(sequence, 1) if layer.return_sequences else sequence[-1]
-        return value
+        given = _Fake(x.to(torch.float64)).to(self._form("", "input")).values
+        layers = [_with_weights(n, self._own(n), live=True) for n in self._network.layers]
+        found: torch.Tensor = run(layers, given, _FakeNumbers(), self._form)
+        return found
 
     def _form(self, *tensor: str) -> Format:
         """Return the format of (layer, tensor[, gate]); steps ask for them again and again."""
@@ -220,20 +207,8 @@ _SMOOTH: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 """Functions whose gradients tables have; their values are the tables'."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Fake:
+class _Fake(Batch):
     """A batch of vectors of fixed-point numbers, as float64. Implements `cells.numbers.Vector`."""
-
-    values: torch.Tensor
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(self.values + other.values)
-
-    def __sub__(self, other: Self) -> Self:
-        return type(self)(self.values - other.values)
-
-    def __mul__(self, other: Self) -> Self:
-        return type(self)(self.values * other.values)
 
     def to(self, form: Format) -> Self:
         return type(self)(_Straight.apply(self.values, form))  # type: ignore[no-untyped-call]
@@ -243,12 +218,6 @@ class _Fake:
 
     def limited(self, lowest: int, highest: int) -> Self:
         return type(self)(torch.clamp(self.values, lowest, highest))
-
-    def lane(self, number: int) -> Self:
-        return type(self)(self.values[..., number : number + 1])
-
-    def named(self, name: str) -> Self:
-        return self
 
 
 class _Instead(torch.autograd.Function):
@@ -265,6 +234,8 @@ class _Instead(torch.autograd.Function):
 
 class _FakeNumbers:
     """Weights as they are trained, on their grids. Implements `cells.numbers.Numbers`."""
+
+    vector = _Fake
 
     def __init__(self) -> None:
         # A cell asks for its kernels again at every step.
@@ -300,3 +271,11 @@ class _FakeNumbers:
 
     def blend(self, z: _Fake, a: _Fake, b: _Fake) -> _Fake:
         return _Fake((1 - z.values) * a.values + z.values * b.values)
+
+    def zeros(self, batch: int, units: int) -> torch.Tensor:
+        """Return a state before the first step."""
+        return torch.zeros(batch, units, dtype=torch.float64)
+
+    def stacked(self, steps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return (batch, steps, units)."""
+        return torch.stack(list(steps), 1)

@@ -1,34 +1,21 @@
 """The cells' equations on float64: what the network was trained to be."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl import cells
+from rnnrtl.cells.batches import Batch, run
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.lut.functions import REAL
-from rnnrtl.network import Dense, FloatArray, Network
+from rnnrtl.network import FloatArray, Network
 
 
-@dataclass(frozen=True, eq=False)
-class Real:
+class Real(Batch):
     """A batch of float64 vectors; formats are ignored. Implements `cells.numbers.Vector`."""
-
-    values: NDArray[np.float64]
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(self.values + other.values)
-
-    def __sub__(self, other: Self) -> Self:
-        return type(self)(self.values - other.values)
-
-    def __mul__(self, other: Self) -> Self:
-        return type(self)(self.values * other.values)
 
     def to(self, form: Any) -> Self:
         return self
@@ -38,12 +25,6 @@ class Real:
 
     def limited(self, lowest: int, highest: int) -> Self:
         return type(self)(np.clip(self.values, lowest, highest))
-
-    def lane(self, number: int) -> Self:
-        return type(self)(self.values[..., number : number + 1])
-
-    def named(self, name: str) -> Self:
-        return self
 
 
 @dataclass(frozen=True)
@@ -80,6 +61,14 @@ class RealNumbers:
     def blend(self, z: Real, a: Real, b: Real) -> Real:
         return self.vector((1 - z.values) * a.values + z.values * b.values)
 
+    def zeros(self, batch: int, units: int) -> FloatArray:
+        """Return a state before the first step."""
+        return np.zeros((batch, units))
+
+    def stacked(self, steps: Sequence[FloatArray]) -> FloatArray:
+        """Return (batch, steps, units)."""
+        return np.stack(steps, axis=1)
+
 
 def checked_input(network: Network, x: object) -> FloatArray:
     """Return x as float64 (batch, steps, features), or raise InputError."""
@@ -103,35 +92,9 @@ def checked_input(network: Network, x: object) -> FloatArray:
 
 def predict(network: Network, x: object) -> FloatArray:
     """Run a network in float64; see `Network.predict`."""
-    return run(network, checked_input(network, x), RealNumbers(), _any_format)
+    found: FloatArray = run(network.layers, checked_input(network, x), RealNumbers(), _any_format)
+    return found
 
 
 def _any_format(layer: str, tensor: str, gate: str = "") -> Format:
     return Format(1, 1)  # whatever it is, it is ignored
-
-
-def run(
-    network: Network,
-    x: FloatArray,
-    numbers: RealNumbers,
-    form: Callable[..., Format],
-) -> FloatArray:
-    """Run a network in float64, on numbers of one's own.
-
-    The cells are given form(layer, tensor, gate) for the format of a tensor. x has shape
-    (batch, steps, features); the result is that of `predict`.
-    """
-    value = x
-    for layer in network.layers:
-        of_layer = partial(form, layer.name)
-        if isinstance(layer, Dense):
-            value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
-            continue
-        zero = numbers.vector(np.zeros((value.shape[0], layer.units)))
-        state = dict.fromkeys(cells.states(layer), zero)
-        sequence = []
-        for t in range(value.shape[1]):
-            state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, of_layer)
-            sequence.append(state["h"].values)
-        value = np.stack(sequence, axis=1) if layer.return_sequences else sequence[-1]
-    return np.asarray(value)

@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnrtl.cells.batches import run
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import TENSORS
-from rnnrtl.graph.real import Real, RealNumbers, run
+from rnnrtl.graph.real import Real, RealNumbers
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import FloatArray, Network
 
@@ -100,7 +101,7 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
             marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)
         return marks[key]
 
-    run(network, x, _Noting(_Surveyed), form)
+    run(network.layers, x, _Noting(_Surveyed), form)
     return {tensor: mark.seen for tensor, mark in marks.items() if mark.seen.values}
 
 
