@@ -29,7 +29,8 @@ from threadpoolctl import threadpool_limits
 import rnnrtl
 from benchmarks.runner import ROOT, machine, source
 from rnnrtl.demo.jets import NETWORKS, tagger, test_jets
-from rnnrtl.network import GRU, Dense, Network
+from rnnrtl.layers import GRU, Dense
+from rnnrtl.network import Network
 from rnnrtl.report import table
 
 RESULTS = ROOT / "benchmarks" / "accuracy.json"

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.demo.jets import tagger, test_jets
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
+from rnnrtl.network import Network
 
 Array = NDArray[np.float64]
 

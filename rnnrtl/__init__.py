@@ -22,7 +22,8 @@ from rnnrtl.frontends import load, save
 from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
+from rnnrtl.layers import GRU, LSTM, Dense, Gate
+from rnnrtl.network import Network
 from rnnrtl.tuning import (
     Accuracy,
     AreaUnderCurve,

@@ -8,8 +8,9 @@ from rnnrtl.auto import reuse_factors
 from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
+from rnnrtl.layers import Recurrent
 from rnnrtl.lut.search import BOUND_LSB, TIGHTER_LSB
-from rnnrtl.network import Network, Recurrent
+from rnnrtl.network import Network
 from rnnrtl.schedule.delays import delays_of
 from rnnrtl.schedule.reuse import Reuse, reuse_of, shared_multipliers
 

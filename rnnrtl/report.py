@@ -9,8 +9,8 @@ from rnnrtl.errors import ModelError
 from rnnrtl.graph.lookup import LookedUp, Mirror
 from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
+from rnnrtl.layers import Recurrent
 from rnnrtl.lut.measure import max_error_lsb
-from rnnrtl.network import Recurrent
 from rnnrtl.tuning.survey import average_bits
 
 if TYPE_CHECKING:

@@ -25,9 +25,10 @@ from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.tensors import tensors
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
 from rnnrtl.lut.measure import apply
 from rnnrtl.lut.search import build_table
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network
+from rnnrtl.network import Network
 
 Weights = Mapping[str, torch.Tensor]
 _PARTS = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Network
+from rnnrtl.layers import GRU, LSTM, Dense, Gate
+from rnnrtl.network import Network
 from tests.float_reference import Array
 
 Half = Callable[[str], float]  # tensor -> half an LSB of its format

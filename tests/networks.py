@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from rnnrtl.network import GRU, LSTM, Dense, Gate, Layer, Network
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
+from rnnrtl.network import Network
 from tests import float_reference
 from tests.float_reference import Array
 

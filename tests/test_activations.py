@@ -7,7 +7,8 @@ import rnnrtl
 from rnnrtl.design import SimulatorName
 from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format
-from rnnrtl.network import ACTIVATIONS, GATE_ACTIVATIONS, Dense, Network
+from rnnrtl.layers import ACTIVATIONS, GATE_ACTIVATIONS, Dense
+from rnnrtl.network import Network
 from tests import float_reference
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
 from tests.test_modes import check, designed

@@ -12,7 +12,7 @@ from benchmarks.networks import CELLS, FORMATS, ROUTED, SHAPES, inputs, network,
 from benchmarks.rows import NARROW, ROUTED_ON, Row, rows
 from benchmarks.runner import RESULTS, Results, measure, stages
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.network import Dense
+from rnnrtl.layers import Dense
 
 #: Of arXiv 2207.00559. Keras counts two biases for each gate of a GRU, of which the hardware
 #: holds one for z and one for r.

@@ -18,7 +18,7 @@ from rnnrtl.errors import (
     UnsupportedError,
 )
 from rnnrtl.generation import generate
-from rnnrtl.network import GRU, Gate
+from rnnrtl.layers import GRU, Gate
 from rnnrtl.options import Options
 from tests.networks import dense, inputs, network, recurrent
 

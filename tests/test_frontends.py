@@ -7,7 +7,8 @@ import pytest
 
 from rnnrtl.frontends import load
 from rnnrtl.frontends.names import identifier, module_name
-from rnnrtl.network import GRU, LSTM, Dense, Network
+from rnnrtl.layers import GRU, LSTM, Dense
+from rnnrtl.network import Network
 from tests import float_reference as reference
 from tests.frontend_models import FEATURES, UNITS, X, by_gate, dense, keras
 

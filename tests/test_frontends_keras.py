@@ -12,7 +12,7 @@ keras: Any = pytest.importorskip("keras")
 
 from rnnrtl.errors import RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load  # noqa: E402
-from rnnrtl.network import ACTIVATIONS  # noqa: E402
+from rnnrtl.layers import ACTIVATIONS  # noqa: E402
 
 # Of Keras itself: NumPy 2 on PyTorch, and a softmax over one number.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

@@ -11,7 +11,7 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import load
 from rnnrtl.frontends.keras_config import read_config
 from rnnrtl.frontends.keras_layers import build
-from rnnrtl.network import GRU
+from rnnrtl.layers import GRU
 from tests import float_reference as reference
 from tests import keras_models as made
 from tests.frontend_models import FEATURES, UNITS, X, by_gate, keras

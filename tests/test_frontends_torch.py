@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load  # noqa: E402
-from rnnrtl.network import LSTM  # noqa: E402
+from rnnrtl.layers import LSTM  # noqa: E402
 from tests import float_reference as reference  # noqa: E402
 from tests.frontend_models import FEATURES, UNITS  # noqa: E402
 from tests.torch_models import Custom, Tagger, assert_same, sequences  # noqa: E402

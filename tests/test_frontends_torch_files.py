@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load, save  # noqa: E402
-from rnnrtl.network import GRU, LSTM  # noqa: E402
+from rnnrtl.layers import GRU, LSTM  # noqa: E402
 from tests.frontend_models import FEATURES, UNITS  # noqa: E402
 from tests.torch_models import Tagger, assert_same, sequences  # noqa: E402
 

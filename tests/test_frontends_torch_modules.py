@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load  # noqa: E402
-from rnnrtl.network import Dense  # noqa: E402
+from rnnrtl.layers import Dense  # noqa: E402
 from tests.frontend_models import FEATURES, UNITS  # noqa: E402
 from tests.torch_models import Custom, LastState, Tagger, assert_same, sequences  # noqa: E402
 

@@ -11,7 +11,8 @@ import pytest
 from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.generation import generate
-from rnnrtl.network import GRU, LSTM, Network
+from rnnrtl.layers import GRU, LSTM
+from rnnrtl.network import Network
 from tests.networks import CELLS, dense, network, recurrent
 
 HEADS = {

@@ -14,8 +14,8 @@ from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.lookup import RomRead
 from rnnrtl.graph.nodes import Node
 from rnnrtl.hardware.core import Core
+from rnnrtl.layers import GRU, Dense
 from rnnrtl.lut.table import Rom, address
-from rnnrtl.network import GRU, Dense
 from rnnrtl.schedule.schedule import Schedule
 from rnnrtl.simulate import run_amaranth, run_verilog
 from tests.networks import dense, inputs, network, recurrent

@@ -8,7 +8,8 @@ import pytest
 from rnnrtl.errors import PrecisionError, PrecisionWarning, UnsupportedError
 from rnnrtl.fixedpoint import TENSORS, Format, Overflow, Rounding
 from rnnrtl.generation import generate
-from rnnrtl.network import Layer, Network
+from rnnrtl.layers import Layer
+from rnnrtl.network import Network
 from rnnrtl.simulate import run_amaranth
 from tests.networks import CELLS, dense, network, recurrent
 

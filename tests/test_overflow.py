@@ -12,7 +12,7 @@ from rnnrtl.errors import InputError, PrecisionWarning
 from rnnrtl.fixedpoint import Format
 from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
-from rnnrtl.network import LSTM, Dense, Gate
+from rnnrtl.layers import LSTM, Dense, Gate
 from tests.fixed_oracle import code_of
 from tests.networks import CELLS, dense, inputs, network, recurrent
 

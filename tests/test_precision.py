@@ -13,7 +13,8 @@ from rnnrtl.fixedpoint import TENSORS, Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.trace import trace
-from rnnrtl.network import HEAD_ACTIVATIONS, Network
+from rnnrtl.layers import HEAD_ACTIVATIONS
+from rnnrtl.network import Network
 from tests.networks import CELLS, dense, inputs, network, recurrent
 
 GOOD = {

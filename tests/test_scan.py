@@ -14,7 +14,7 @@ import pytest
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError, PrecisionError, ToolError
 from rnnrtl.generation import generate
-from rnnrtl.network import GRU, LSTM, Dense
+from rnnrtl.layers import GRU, LSTM, Dense
 from tests.networks import CELLS, dense, inputs, network, recurrent
 
 NET = network(recurrent("gru_after", 2, 3, scale=0.5), dense(3, 1, "sigmoid"), name="tiny")

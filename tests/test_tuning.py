@@ -15,7 +15,8 @@ from rnnrtl.errors import InputError, PrecisionError, PrecisionWarning
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.generation import generate
 from rnnrtl.graph.trace import Graph, trace
-from rnnrtl.network import Dense, Network
+from rnnrtl.layers import Dense
+from rnnrtl.network import Network
 from rnnrtl.tuning import find_precision
 from rnnrtl.tuning.cost import cost, product_cost
 from rnnrtl.tuning.search import Found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnrtl.cells import dense, gru, lstm
-from rnnrtl.network import GRU, LSTM, Recurrent
+from rnnrtl.layers import GRU, LSTM, Recurrent
 
 _CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
 

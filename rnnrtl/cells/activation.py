@@ -22,7 +22,7 @@ def activated(
     name: str = "",
     fast: bool = False,
 ) -> V:
-    """Return an activation function, one of `rnnrtl.network.HEAD_ACTIVATIONS`, of an exact sum.
+    """Return an activation function, one of `rnnrtl.layers.HEAD_ACTIVATIONS`, of an exact sum.
 
     What goes into a table has the format `preactivation`, and the name `name`; with `fast` the
     table may take more to be read sooner. Sources: C. Dugas et al., NIPS 2000 (softplus);

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.network import Dense, Layer
+from rnnrtl.layers import Dense, Layer
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.network import Dense
+from rnnrtl.layers import Dense
 
 
 def result_format(layer: Dense, form: Formats) -> Format:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
-from rnnrtl.network import GRU
+from rnnrtl.layers import GRU
 
 STATES = MappingProxyType({"h": "hidden"})
 """State vector -> the tensor whose format it has; "h" is what the layer gives on."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
-from rnnrtl.network import LSTM
+from rnnrtl.layers import LSTM
 
 STATES = MappingProxyType({"h": "hidden", "c": "cell"})
 """State vector -> the tensor whose format it has; "h" is what the layer gives on."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.names import identifier
-from rnnrtl.network import Dense, Layer
+from rnnrtl.layers import Dense, Layer
 
 
 def by_layer(activations: Mapping[str, str] | None) -> dict[str, str]:

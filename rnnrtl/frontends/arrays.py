@@ -24,7 +24,7 @@ from rnnrtl.errors import ModelError
 from rnnrtl.frontends.gates import KERAS_ORDER, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, as_flag, as_text
-from rnnrtl.network import GRU, LSTM, Dense, FloatArray, Layer
+from rnnrtl.layers import GRU, LSTM, Dense, FloatArray, Layer
 
 _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 _DENSE_KEYS = ("kernel", "bias", "activation")

@@ -31,7 +31,8 @@ from rnnrtl.frontends.quantised import (
     unlike,
 )
 from rnnrtl.frontends.state_dict import with_sequences
-from rnnrtl.network import LSTM, Dense, FloatArray, Gate, Layer, Network
+from rnnrtl.layers import LSTM, Dense, FloatArray, Gate, Layer
+from rnnrtl.network import Network
 
 _LAYERS = (
     "QuantLSTM", "QuantRNN", "QuantLinear", "QuantIdentity", "QuantReLU", "QuantSigmoid",

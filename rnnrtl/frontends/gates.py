@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.network import GRU, LSTM, FloatArray, Gate
+from rnnrtl.layers import GRU, LSTM, FloatArray, Gate
 
 Cell = type[LSTM] | type[GRU]
 

@@ -27,7 +27,8 @@ from rnnrtl.frontends.quantised import (
     fixed_outputs,
     unlike,
 )
-from rnnrtl.network import GRU, Dense, FloatArray, Layer, Network
+from rnnrtl.layers import GRU, Dense, FloatArray, Layer
+from rnnrtl.network import Network
 
 _PASSED = ("InputLayer", "Dropout")
 _ROUNDINGS = {mode: Rounding[mode] for mode in ("RND", "RND_CONV", "TRN")}

@@ -16,7 +16,8 @@ from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
 from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
 from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.values import brief
-from rnnrtl.network import GRU, LSTM, Dense, Layer, Network
+from rnnrtl.layers import GRU, LSTM, Dense, Layer
+from rnnrtl.network import Network
 
 # What matters only in training, or says in other words what the arrays say.
 _WITHOUT_EFFECT = re.compile(

@@ -14,7 +14,8 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.state_dict import read_group, with_sequences
-from rnnrtl.network import Dense, FloatArray, Layer, Network
+from rnnrtl.layers import Dense, FloatArray, Layer
+from rnnrtl.network import Network
 
 _ACTIVATIONS = {
     "ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Hardsigmoid": "hard_sigmoid",

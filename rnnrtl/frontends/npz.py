@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from rnnrtl.errors import ModelError, OutputError
 from rnnrtl.frontends.gates import KERAS_ORDER
 from rnnrtl.frontends.values import LIMIT_BYTES
-from rnnrtl.network import GRU, LSTM, Dense, FloatArray, Network
+from rnnrtl.layers import GRU, LSTM, Dense, FloatArray
+from rnnrtl.network import Network
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,8 @@ from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
 from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, dense, recurrent
 from rnnrtl.frontends.state_dict import with_sequences
-from rnnrtl.network import Dense, Layer, Network
+from rnnrtl.layers import Dense, Layer
+from rnnrtl.network import Network
 
 # For lengths that the file leaves open: (the first axis, the second), both times different.
 _TRIALS = ((2, 5), (3, 4))

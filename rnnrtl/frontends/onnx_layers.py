@@ -10,7 +10,7 @@ from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.gates import Cell, split
 from rnnrtl.frontends.onnx_graph import Node
 from rnnrtl.frontends.values import as_array
-from rnnrtl.network import GRU, LSTM, Dense, FloatArray
+from rnnrtl.layers import GRU, LSTM, Dense, FloatArray
 
 # W[iofc] and W[zrh] in the descriptions of the two operators; ONNX' c and h are g and n here.
 _ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "o", "f", "g"), GRU: ("z", "r", "n")}

@@ -16,7 +16,8 @@ from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.arrays import read_arrays
 from rnnrtl.frontends.module import first_line, trial_sequences
 from rnnrtl.frontends.quantised import WIDEST_SUMS, exact_format
-from rnnrtl.network import Dense, FloatArray, Network
+from rnnrtl.layers import Dense, FloatArray
+from rnnrtl.network import Network
 
 _LAYERS = ("QLSTM", "QGRU", "QDense")
 _PASSED = ("InputLayer", "Dropout")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
-from rnnrtl.network import Dense, FloatArray, Network
+from rnnrtl.layers import Dense, FloatArray
+from rnnrtl.network import Network
 
 WIDEST_WEIGHTS = 20
 """Bits beyond which weights are taken for floats that nobody quantised."""

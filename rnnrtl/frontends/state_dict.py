@@ -18,7 +18,7 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.gates import PYTORCH_ORDER, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
-from rnnrtl.network import GRU, LSTM, Dense, Layer
+from rnnrtl.layers import GRU, LSTM, Dense, Layer
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
 _KNOWN = "weight and bias (Linear), or weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0"

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnrtl.errors import ModelError, PrecisionError, RnnrtlError, UnsupportedError
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.network import FloatArray
+from rnnrtl.layers import FloatArray
 
 # Weights beyond this are no network for one chip, but a damaged or a hostile file.
 LIMIT_BYTES = 1 << 30

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rnnrtl.cells.batches import Batch, run
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.format import Format
+from rnnrtl.layers import FloatArray
 from rnnrtl.lut.functions import REAL
-from rnnrtl.network import FloatArray, Network
+from rnnrtl.network import Network
 
 
 class Real(Batch):

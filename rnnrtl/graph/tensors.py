@@ -11,8 +11,9 @@ from rnnrtl.cells.batches import run
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import TENSORS
 from rnnrtl.graph.real import Real, RealNumbers
+from rnnrtl.layers import FloatArray
 from rnnrtl.lut.functions import FUNCTIONS
-from rnnrtl.network import FloatArray, Network
+from rnnrtl.network import Network
 
 Tensor = tuple[str, str]
 """Layer (or "" for the network's input) and tensor."""

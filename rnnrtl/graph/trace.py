@@ -18,8 +18,9 @@ from rnnrtl.graph.lookup import look_up
 from rnnrtl.graph.nodes import Node, State, constant, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
+from rnnrtl.layers import GRU, Dense, Recurrent
 from rnnrtl.lut.search import BOUND_LSB
-from rnnrtl.network import GRU, Dense, Network, Recurrent
+from rnnrtl.network import Network
 
 _OVERFLOWING = {
     Overflow.SAT: "saturate",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnrtl.errors import UnsupportedError
-from rnnrtl.network import Recurrent
+from rnnrtl.layers import Recurrent
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from rnnrtl.errors import InputError, OutputError, PrecisionError, ToolError
 from rnnrtl.files import write_whole
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.network import FloatArray, Network
+from rnnrtl.layers import FloatArray
+from rnnrtl.network import Network
 from rnnrtl.tuning.survey import average_bits
 from rnnrtl.tuning.trials import Metric, Trials
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor, surveyed
-from rnnrtl.network import FloatArray, Network
+from rnnrtl.layers import FloatArray
+from rnnrtl.network import Network
 
 
 def survey(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:

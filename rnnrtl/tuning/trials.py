@@ -21,7 +21,8 @@ from rnnrtl.frontends.npz import to_arrays
 from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.trace import trace
-from rnnrtl.network import FloatArray, Network
+from rnnrtl.layers import FloatArray
+from rnnrtl.network import Network
 from rnnrtl.tuning.cost import cost
 
 Metric = Callable[[NDArray[np.float64]], float]

@@ -1,0 +1,252 @@
+"""The layers of a trained network, as plain float64 arrays under the field's own names.
+
+Gates are looked up by name, so no framework's gate order survives past its front end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnrtl.errors import ModelError, UnsupportedError
+
+FloatArray = NDArray[np.float64]
+
+ACTIVATIONS = (
+    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2",
+    "hard_sigmoid_hgq", "hard_tanh", "softsign", "elu", "softplus", "exponential",
+)  # fmt: skip
+"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch),
+"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2), "hard_sigmoid_hgq" 0.25 x + 0.5 (HGQ2)."""
+
+HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax", "argmax")
+"""Those of a dense layer; "argmax" gives one number, that of its largest unit, from 0 up."""
+
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_sigmoid_hgq")
+"""Those of them that lie within 0..1, as a gate must."""
+
+
+def _checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:
+    """Return `values` as a read-only finite float64 array, of `shape` where one is given."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{what} is not an array of real numbers: {error}") from None
+    if shape is not None and array.shape != shape:
+        raise ModelError(f"{what} has shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ModelError(f"{what} is {array[where]} at index {where}: every weight must be finite")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """The affine map of one gate: kernel @ x + bias, and recurrent_kernel @ h + recurrent_bias.
+
+    Members
+    -------
+    kernel : (units, features)
+    recurrent_kernel : (units, units)
+    bias, recurrent_bias : (units,); frameworks with a single bias leave recurrent_bias zero
+    """
+
+    kernel: FloatArray
+    recurrent_kernel: FloatArray
+    bias: FloatArray
+    recurrent_bias: FloatArray
+
+
+def _made(kind: "type[Recurrent]", members: Mapping[str, Any]) -> "Recurrent":
+    return kind(**members)
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrent:
+    """What LSTM and GRU share: named gates of equal shapes, and which steps are given on.
+
+    Members
+    -------
+    name : layer name, unique in its network
+    gates : gate name -> Gate; the names are `gate_names` of the class
+    return_sequences : give every hidden state on (True) or only the last one (False)
+    activation, recurrent_activation : of the candidate and of the gates
+    """
+
+    gate_names: ClassVar[tuple[str, ...]] = ()
+
+    name: str
+    gates: Mapping[str, Gate]
+    return_sequences: bool = False
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        missing = [gate for gate in self.gate_names if gate not in self.gates]
+        unknown = [gate for gate in self.gates if gate not in self.gate_names]
+        if missing or unknown:
+            raise ModelError(
+                f"{kind} {self.name!r} needs the gates {', '.join(self.gate_names)}"
+                + (f"; missing: {', '.join(missing)}" if missing else "")
+                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+            )
+        first = np.asarray(self.gates[self.gate_names[0]].kernel)
+        if first.ndim != 2 or 0 in first.shape:
+            raise ModelError(
+                f"{kind} {self.name!r}: a kernel has shape {first.shape}, "
+                "expected (units, features)"
+            )
+        units, features = first.shape
+        shapes = {
+            "kernel": (units, features),
+            "recurrent_kernel": (units, units),
+            "bias": (units,),
+            "recurrent_bias": (units,),
+        }
+        gates = {
+            gate: Gate(
+                **{
+                    part: _checked(
+                        getattr(self.gates[gate], part), f"{self.name}.{part} of gate {gate}", shape
+                    )
+                    for part, shape in shapes.items()
+                }
+            )
+            for gate in self.gate_names
+        }
+        object.__setattr__(self, "gates", MappingProxyType(gates))
+        for given, allowed in (
+            (self.activation, ACTIVATIONS),
+            (self.recurrent_activation, GATE_ACTIVATIONS),
+        ):
+            if given not in allowed:
+                raise UnsupportedError(
+                    f"{kind} {self.name!r}: activation {given!r} is not supported, "
+                    f"only {', '.join(allowed)} in this place"
+                )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the members: the read-only view of the gates has no pickle of its own."""
+        members = {member.name: getattr(self, member.name) for member in fields(self)}
+        return _made, (type(self), {**members, "gates": dict(self.gates)})
+
+    @property
+    def features(self) -> int:
+        """Length of the vector taken in at each step."""
+        return int(self.gates[self.gate_names[0]].kernel.shape[1])
+
+    @property
+    def units(self) -> int:
+        """Length of the hidden state."""
+        return int(self.gates[self.gate_names[0]].kernel.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Length of the vector given on."""
+        return self.units
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights, biases counted as the hardware holds them."""
+        return sum(
+            gate.kernel.size + gate.recurrent_kernel.size + gate.bias.size
+            for gate in self.gates.values()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM(Recurrent):
+    """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o.
+
+    Members
+    -------
+    rounded_products : f * c and i * g are brought into the format of the cell state before they are
+        added (Brevitas), as their sum is always; it matters in fixed point only
+    """
+
+    gate_names = ("i", "f", "g", "o")
+
+    rounded_products: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class GRU(Recurrent):
+    """Gated recurrent unit; gates update z, reset r, candidate n (Keras: h).
+
+    Members
+    -------
+    reset_after : r multiplies recurrent_kernel @ h + recurrent_bias (True: PyTorch, Keras' default)
+        or h itself (False)
+    """
+
+    gate_names = ("z", "r", "n")
+
+    reset_after: bool = True
+
+    @property
+    def parameters(self) -> int:
+        return super().parameters + (self.units if self.reset_after else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Fully connected layer: activation(kernel @ x + bias).
+
+    Members
+    -------
+    name : layer name, unique in its network
+    kernel : (units, features)
+    bias : (units,)
+    activation : one of `HEAD_ACTIVATIONS`
+    """
+
+    name: str
+    kernel: FloatArray
+    bias: FloatArray
+    activation: str = "linear"
+
+    def __post_init__(self) -> None:
+        kernel = _checked(self.kernel, f"{self.name}.kernel")
+        if kernel.ndim != 2 or 0 in kernel.shape:
+            raise ModelError(
+                f"{self.name}.kernel has shape {kernel.shape}, expected (units, features)"
+            )
+        object.__setattr__(self, "kernel", kernel)
+        object.__setattr__(
+            self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
+        )
+        if self.activation == "argmax" and kernel.shape[0] == 1:
+            raise ModelError(f"Dense {self.name!r}: argmax of one unit is always 0")
+        if self.activation not in HEAD_ACTIVATIONS:
+            raise UnsupportedError(
+                f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
+                f"only {', '.join(HEAD_ACTIVATIONS)}"
+            )
+
+    @property
+    def features(self) -> int:
+        """Length of the input vector."""
+        return int(self.kernel.shape[1])
+
+    @property
+    def units(self) -> int:
+        """Rows of the kernel."""
+        return int(self.kernel.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Length of the output vector."""
+        return 1 if self.activation == "argmax" else self.units
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights."""
+        return self.kernel.size + self.bias.size
+
+
+Layer = LSTM | GRU | Dense
