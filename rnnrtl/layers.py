@@ -4,7 +4,7 @@ Gates are looked up by name, so no framework's gate order survives past its fron
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -75,15 +75,20 @@ class Recurrent:
     gates : gate name -> Gate; the names are `gate_names` of the class
     return_sequences : give every hidden state on (True) or only the last one (False)
     activation, recurrent_activation : of the candidate and of the gates
+    initial : state vector -> its values before a sequence's first step (lanes,); zeros where it is
+        not named
     """
 
     gate_names: ClassVar[tuple[str, ...]] = ()
+    states: ClassVar[Mapping[str, str]] = MappingProxyType({"h": "hidden"})
+    """State vector -> the tensor whose format it has; "h" is what the layer gives on."""
 
     name: str
     gates: Mapping[str, Gate]
     return_sequences: bool = False
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
+    initial: Mapping[str, FloatArray] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -120,6 +125,7 @@ class Recurrent:
             for gate in self.gate_names
         }
         object.__setattr__(self, "gates", MappingProxyType(gates))
+        object.__setattr__(self, "initial", MappingProxyType(self._checked_initial()))
         for given, allowed in (
             (self.activation, ACTIVATIONS),
             (self.recurrent_activation, GATE_ACTIVATIONS),
@@ -130,10 +136,27 @@ class Recurrent:
                     f"only {', '.join(allowed)} in this place"
                 )
 
+    def _checked_initial(self) -> dict[str, FloatArray]:
+        unknown = [state for state in self.initial if state not in self.states]
+        if unknown:
+            raise ModelError(
+                f"{type(self).__name__} {self.name!r} has no state {unknown[0]!r}, only "
+                f"{', '.join(self.states)}"
+            )
+        return {
+            state: _checked(
+                self.initial.get(state, np.zeros(self.units)),
+                f"initial {state} of {self.name}",
+                (self.units,),
+            )
+            for state in self.states
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by the members: the read-only view of the gates has no pickle of its own."""
+        """Pickle by the members: a read-only view of a mapping has no pickle of its own."""
         members = {member.name: getattr(self, member.name) for member in fields(self)}
-        return _made, (type(self), {**members, "gates": dict(self.gates)})
+        mappings = {"gates": dict(self.gates), "initial": dict(self.initial)}
+        return _made, (type(self), {**members, **mappings})
 
     @property
     def features(self) -> int:
@@ -170,6 +193,7 @@ class LSTM(Recurrent):
     """
 
     gate_names = ("i", "f", "g", "o")
+    states = MappingProxyType({"h": "hidden", "c": "cell"})
 
     rounded_products: bool = False
 

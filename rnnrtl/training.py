@@ -243,7 +243,9 @@ class _FakeNumbers:
         self._matrices: dict[int, torch.Tensor] = {}
 
     def constant(self, values: Any, form: Format) -> _Fake:
-        return _Fake(torch.as_tensor(values, dtype=torch.float64)).to(form)
+        if not isinstance(values, torch.Tensor):  # no weight that is trained
+            values = torch.tensor(values, dtype=torch.float64)
+        return _Fake(values).to(form)
 
     def matvec(self, matrix: Any, form: Format, x: _Fake) -> _Fake:
         if id(matrix) not in self._matrices:
@@ -272,10 +274,6 @@ class _FakeNumbers:
 
     def blend(self, z: _Fake, a: _Fake, b: _Fake) -> _Fake:
         return _Fake((1 - z.values) * a.values + z.values * b.values)
-
-    def zeros(self, batch: int, units: int) -> torch.Tensor:
-        """Return a state before the first step."""
-        return torch.zeros(batch, units, dtype=torch.float64)
 
     def stacked(self, steps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return (batch, steps, units)."""

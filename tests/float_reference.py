@@ -2,7 +2,8 @@
 
 Weights are dicts of gates by name, in the orientation of the equations: kernel[gate] is
 (units, features), recurrent[gate] (units, units), bias[gate] (units,). x is (batch, steps,
-features); a recurrent layer gives (batch, steps, units), every hidden state, from a zero state.
+features); a recurrent layer gives (batch, steps, units), every hidden state, from a zero state
+or the one in `initial`, (units,) for each state.
 
 Sources: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000 (LSTM);
 Cho et al. 2014, arXiv:1406.1078 (GRU, reset before); cuDNN, Keras and PyTorch (GRU, reset after).
@@ -49,6 +50,7 @@ def lstm(
     *,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
+    initial: Gates | None = None,
 ) -> Array:
     """Return h of each step for gates i, f, g, o.
 
@@ -57,8 +59,9 @@ def lstm(
     gate_of, candidate_of = FUNCTIONS[recurrent_activation], FUNCTIONS[activation]
     batch, steps, _ = x.shape
     units = kernel["i"].shape[0]
-    h = np.zeros((batch, units))
-    c = np.zeros((batch, units))
+    start = initial or {state: np.zeros(units) for state in ("h", "c")}
+    h = np.tile(start["h"], (batch, 1))
+    c = np.tile(start["c"], (batch, 1))
     outputs = np.empty((batch, steps, units))
     for step in range(steps):
         total = {}
@@ -86,6 +89,7 @@ def gru(
     reset_after: bool,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
+    initial: Gates | None = None,
 ) -> Array:
     """Return h of each step for gates z, r, n.
 
@@ -96,7 +100,7 @@ def gru(
     batch, steps, _ = x.shape
     units = kernel["z"].shape[0]
     inner = recurrent_bias or {gate: np.zeros(units) for gate in ("z", "r", "n")}
-    h = np.zeros((batch, units))
+    h = np.tile(initial["h"] if initial else np.zeros(units), (batch, 1))
     outputs = np.empty((batch, steps, units))
     for step in range(steps):
         now = x[:, step]

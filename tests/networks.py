@@ -83,6 +83,7 @@ def reference(net: Network, x: Array) -> Array:
             *parts,
             activation=layer.activation,
             recurrent_activation=layer.recurrent_activation,
+            initial=layer.initial,
         )
         if not layer.return_sequences:
             y = y[:, -1]

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnrtl.cells import states
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
@@ -220,9 +219,9 @@ def test_a_plan_computes_every_node_once_and_operands_first(name: str) -> None:
     assert {node for node in ordered.recurrent if isinstance(node, State)} == {
         state for loop in graph.loops for state, _ in loop.states
     }
-    for loop, layer in zip(graph.loops, (x for x in net.layers if x.name in
-                           [loop.layer for loop in graph.loops]), strict=True):  # fmt: skip
-        assert [state.name for state, _ in loop.states] == list(states(layer))  # type: ignore[arg-type]
+    for loop, layer in zip(graph.loops, net.recurrent, strict=True):
+        assert loop.layer == layer.name
+        assert [state.name for state, _ in loop.states] == list(layer.states)
 
 
 def test_input_weights_stay_out_of_the_loop() -> None:

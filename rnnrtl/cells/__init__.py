@@ -9,25 +9,16 @@ from rnnrtl.layers import GRU, LSTM, Recurrent
 _CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
 
 
-def states(layer: Recurrent) -> Mapping[str, str]:
-    """Return the layer's state vectors: name -> the tensor whose format it has."""
-    found: Mapping[str, str] = _cell(layer).STATES
-    return found
-
-
 def step(
     layer: Recurrent, x: Any, state: Mapping[str, Any], numbers: Any, form: Any
 ) -> dict[str, Any]:
     """Return the state after a time step; its "h" is what the layer gives on."""
-    following: dict[str, Any] = _cell(layer).step(layer, x, state, numbers, form)
+    cell = next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
+    following: dict[str, Any] = cell.step(layer, x, state, numbers, form)
     return following
-
-
-def _cell(layer: Recurrent) -> Any:
-    return next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
 
 
 apply_dense = dense.apply
 format_of_dense = dense.result_format
 
-__all__ = ["apply_dense", "format_of_dense", "states", "step"]
+__all__ = ["apply_dense", "format_of_dense", "step"]

@@ -47,9 +47,8 @@ def run(layers: Sequence[Layer], x: Any, numbers: Any, form: Callable[..., Forma
 
     The cells are given form(layer, tensor, gate) for the format of a tensor. x has shape
     (batch, steps, features); the result is that of `Network.predict`. `numbers` implements
-    `cells.numbers.Numbers`, and has besides `vector`, which makes a vector of an array,
-    `zeros(batch, units)`, the array of a state before the first step, and `stacked(steps)`, that of
-    all steps.
+    `cells.numbers.Numbers`, and has besides `vector`, which makes a vector of an array, and
+    `stacked(steps)`, the array of all steps.
     """
     value = x
     for layer in layers:
@@ -57,8 +56,10 @@ def run(layers: Sequence[Layer], x: Any, numbers: Any, form: Callable[..., Forma
         if isinstance(layer, Dense):
             value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
             continue
-        zero = numbers.vector(numbers.zeros(len(value), layer.units))
-        state = dict.fromkeys(cells.states(layer), zero)
+        state = {
+            name: numbers.constant(layer.initial[name], of_layer(tensor))
+            for name, tensor in layer.states.items()
+        }
         sequence = []
         for t in range(value.shape[1]):
             state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, of_layer)

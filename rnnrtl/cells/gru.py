@@ -4,14 +4,10 @@ The form with the reset gate after the product (`reset_after`) is that of cuDNN.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.layers import GRU
-
-STATES = MappingProxyType({"h": "hidden"})
-"""State vector -> the tensor whose format it has; "h" is what the layer gives on."""
 
 
 def step(

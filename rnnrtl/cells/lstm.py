@@ -3,14 +3,10 @@ with the forget gate of F. A. Gers et al., Neural Computation 12(10), 2000.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from rnnrtl.cells.activation import activated
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.layers import LSTM
-
-STATES = MappingProxyType({"h": "hidden", "c": "cell"})
-"""State vector -> the tensor whose format it has; "h" is what the layer gives on."""
 
 
 def step(

@@ -6,6 +6,8 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     recurrent_kernel  (units, gates*units)      4 gates make an LSTM, 3 a GRU
     bias              (gates*units,) or (2, gates*units): input and recurrent bias; zero if absent
     return_sequences  bool; by default only the layers before another recurrent one do
+    initial_h, initial_c  (units,): the state before the first step, c for an LSTM only; zero if
+                      absent
     reset_after       bool, GRU only; by default what the bias says, as in Keras: two rows are
                       reset_after, one is reset before
     rounded_products  bool, LSTM only, False by default; see `rnnrtl.LSTM`
@@ -17,6 +19,7 @@ ones `recurrent_activation` too. Beside the layers stand `name` and `steps` of t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +29,14 @@ from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, as_flag, as_text
 from rnnrtl.layers import GRU, LSTM, Dense, FloatArray, Layer
 
+INITIAL = "initial_"
+"""What the key of an initial state begins with; the state's own name follows."""
+
 _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 _DENSE_KEYS = ("kernel", "bias", "activation")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
-    "rounded_products",
+    "rounded_products", "initial_h", "initial_c",
 )  # fmt: skip
 
 
@@ -122,10 +128,15 @@ def recurrent_layer(
     if "return_sequences" in parameters:
         name = _key(layer, "return_sequences")
         sequences = as_flag(parameters["return_sequences"], name)
-    words = {
+    words: dict[str, Any] = {
         word: as_text(parameters[word], _key(layer, word))
         for word in ("activation", "recurrent_activation")
         if word in parameters
+    }
+    words["initial"] = {
+        key.removeprefix(INITIAL): as_array(parameters[key], _key(layer, key), (units,))
+        for key in _RECURRENT_KEYS
+        if key.startswith(INITIAL) and key in parameters
     }
     if cell is LSTM:
         if "reset_after" in parameters:

@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, OutputError
+from rnnrtl.frontends.arrays import INITIAL
 from rnnrtl.frontends.gates import KERAS_ORDER
 from rnnrtl.frontends.values import LIMIT_BYTES
 from rnnrtl.layers import GRU, LSTM, Dense, FloatArray
@@ -149,6 +150,9 @@ def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
         "activation": np.array(layer.activation),
         "recurrent_activation": np.array(layer.recurrent_activation),
         "return_sequences": np.array(layer.return_sequences),
+    }
+    arrays |= {
+        INITIAL + state: _compact(values) for state, values in layer.initial.items() if values.any()
     }
     if isinstance(layer, GRU):
         arrays["reset_after"] = np.array(layer.reset_after)

@@ -62,10 +62,6 @@ class RealNumbers:
     def blend(self, z: Real, a: Real, b: Real) -> Real:
         return self.vector((1 - z.values) * a.values + z.values * b.values)
 
-    def zeros(self, batch: int, units: int) -> FloatArray:
-        """Return a state before the first step."""
-        return np.zeros((batch, units))
-
     def stacked(self, steps: Sequence[FloatArray]) -> FloatArray:
         """Return (batch, steps, units)."""
         return np.stack(steps, axis=1)

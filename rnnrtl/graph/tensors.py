@@ -40,11 +40,15 @@ class Seen:
 
     def add(self, values: NDArray[np.float64], *, table: bool = False) -> None:
         """Take in some values."""
-        self.lowest = min(self.lowest, float(values.min(initial=0)))
-        self.highest = max(self.highest, float(values.max(initial=0)))
+        self.reach(values)
         self.values += values.size
         self.tables |= table
         self.sums |= not table
+
+    def reach(self, values: NDArray[np.float64]) -> None:
+        """Take in the extremes of values that no step computes."""
+        self.lowest = min(self.lowest, float(values.min(initial=0)))
+        self.highest = max(self.highest, float(values.max(initial=0)))
 
 
 _MARK_BITS = 16
@@ -82,8 +86,11 @@ class _Noting(RealNumbers):
         return found
 
     def constant(self, values: NDArray[np.float64], form: Any) -> Real:
-        if isinstance(form, _Mark) and form.weight:
-            form.seen.add(values)
+        if isinstance(form, _Mark) and form.width == _MARK_BITS:
+            if form.weight:
+                form.seen.add(values)
+            else:  # a state before the first step
+                form.seen.reach(values)
         return super().constant(values, form)
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:

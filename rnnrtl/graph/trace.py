@@ -166,9 +166,9 @@ def trace_unrolled(
             following: list[Node] = [cells.apply_dense(layer, x, numbers, form) for x in xs]
             output_format = cells.format_of_dense(layer, form)
         else:
-            formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
             state: dict[str, Node] = {
-                name: constant([0] * layer.units, f.fraction_bits) for name, f in formats.items()
+                name: numbers.constant(layer.initial[name], form(tensor))
+                for name, tensor in layer.states.items()
             }
             following = []
             for x in xs:
@@ -193,13 +193,15 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
     growing (an LSTM's cell state) the format bounds them, since every state ends in `.to(format)`;
     a last pass then narrows what the others follow from.
     """
-    formats = {name: form(tensor) for name, tensor in cells.states(layer).items()}
-    zero = (0,) * layer.units
-    ranges = dict.fromkeys(formats, (zero, zero))
+    formats = {name: form(tensor) for name, tensor in layer.states.items()}
+    initial = {
+        name: tuple(_weight_codes(layer.initial[name], f).tolist()) for name, f in formats.items()
+    }
+    ranges = {name: (codes, codes) for name, codes in initial.items()}
 
     def traced() -> Loop:
         states = {
-            name: State((), f.fraction_bits, *ranges[name], name=name, initial=zero)
+            name: State((), f.fraction_bits, *ranges[name], name=name, initial=initial[name])
             for name, f in formats.items()
         }
         following = cells.step(layer, x, states, numbers, form)
@@ -208,8 +210,8 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
     def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         return {
             state.name: (
-                tuple(min(v, 0) for v in following.lowest),
-                tuple(max(v, 0) for v in following.highest),
+                tuple(map(min, following.lowest, state.initial)),
+                tuple(map(max, following.highest, state.initial)),
             )
             for state, following in loop.states
         }
@@ -229,7 +231,8 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
         for name, f in formats.items():
             if ascent >= _ASCENTS and grown[name] != ranges[name]:
                 half = 1 << (f.width - 1)
-                grown[name] = ((-half,) * layer.units, (half - 1,) * layer.units)
+                lanes = len(initial[name])
+                grown[name] = ((-half,) * lanes, (half - 1,) * lanes)
         ranges = grown
     ranges = reached(loop)
     return traced()
@@ -247,6 +250,8 @@ def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
             "recurrent_kernel": [g.recurrent_kernel for g in gates],
             "bias": _biases(layer),
         }
+        for name, tensor in layer.states.items():
+            weights[tensor] = [*weights.get(tensor, ()), layer.initial[name]]
     for tensor, arrays in weights.items():
         f = form(tensor)
         values = np.concatenate([a.ravel() for a in arrays])
