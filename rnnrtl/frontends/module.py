@@ -22,6 +22,11 @@ _ACTIVATIONS = {
     "Hardtanh": "hard_tanh", "Softsign": "softsign", "ELU": "elu", "Softplus": "softplus",
     "Softmax": "softmax",
 }  # fmt: skip
+# Their parameters, at which alone they are these functions. The trial may not reach so far.
+_PARAMETERS = {
+    "Hardtanh": {"min_val": -1, "max_val": 1}, "ELU": {"alpha": 1},
+    "Softplus": {"beta": 1, "threshold": 20},
+}  # fmt: skip
 _TRANSPARENT = ("Identity", "Dropout")  # in evaluation
 
 # The trial: enough sequences, from small to saturating, to tell any two activations apart.
@@ -63,7 +68,7 @@ def _layers(torch: Any, module: Any) -> list[Layer]:
         elif isinstance(leaf, torch.nn.Linear):
             layers += read_group(name, leaf.state_dict())
             activated = False
-        elif (activation := _activation(torch, leaf)) is not None:
+        elif (activation := _activation(torch, leaf, where)) is not None:
             if activated:
                 raise UnsupportedError(f"{where} does not follow a Linear: only there it can stand")
             last = layers.pop()
@@ -77,11 +82,16 @@ def _layers(torch: Any, module: Any) -> list[Layer]:
     return layers
 
 
-def _activation(torch: Any, leaf: Any) -> str | None:
-    for name, activation in _ACTIVATIONS.items():
-        if isinstance(leaf, getattr(torch.nn, name)):
-            return activation
-    return None
+def _activation(torch: Any, leaf: Any, where: str) -> str | None:
+    """Return the activation of a module of just this class: a ReLU6 is a Hardtanh, too."""
+    name = type(leaf).__name__
+    if name not in _ACTIVATIONS or type(leaf) is not getattr(torch.nn, name):
+        return None
+    for key, known in _PARAMETERS.get(name, {}).items():
+        value = getattr(leaf, key)
+        if value != known:
+            raise UnsupportedError(f"{where}: {key}={value} is not supported, only {known}")
+    return _ACTIVATIONS[name]
 
 
 def _passes(torch: Any, leaf: Any) -> bool:

@@ -1,0 +1,93 @@
+"""PyTorch: what a hand-written forward does with the states of its layers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tests.conformance.case import STEPS, UNITS, Case, Refused
+from tests.conformance.pytorch import ANOTHER, WORKS, Answer, Make, linear, live, own, rnn
+
+
+def flipped(module: Any, x: Any) -> Any:
+    return module.rnn(x.flip(1))[0]
+
+
+def packed(module: Any, x: Any) -> Any:
+    import torch
+
+    lengths = torch.tensor([STEPS - n % 2 for n in range(len(x))])
+    whole = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
+    return module.rnn(whole)[1][-1]
+
+
+def zeros(module: Any, x: Any) -> Any:
+    return module.rnn(x, x.new_zeros(1, len(x), UNITS))[0]
+
+
+def ones(module: Any, x: Any) -> Any:
+    return module.rnn(x, x.new_ones(1, len(x), UNITS))[0]
+
+
+# What forward does with the states of an LSTM or GRU (`rnn`) and a Linear (`head`).
+FORWARDS: Mapping[str, tuple[Make, Answer]] = {
+    "out[:, -1]": (own(lambda m, x: m.rnn(x)[0][:, -1], rnn=rnn("LSTM")), WORKS),
+    "out[:, -1, :]": (own(lambda m, x: m.rnn(x)[0][:, -1, :], rnn=rnn("GRU")), WORKS),
+    "out[-1], steps first": (
+        own(lambda m, x: m.rnn(x.transpose(0, 1))[0][-1], rnn=rnn("GRU", batch_first=False)), WORKS,
+    ),
+    "h_n[-1] of a GRU": (own(lambda m, x: m.rnn(x)[1][-1], rnn=rnn("GRU")), WORKS),
+    "h_n[-1] of an LSTM": (own(lambda m, x: m.rnn(x)[1][0][-1], rnn=rnn("LSTM")), WORKS),
+    "h_n[-1] of two layers": (
+        own(lambda m, x: m.rnn(x)[1][-1], rnn=rnn("GRU", num_layers=2)), WORKS,
+    ),
+    "h_n.squeeze(0)": (own(lambda m, x: m.rnn(x)[1].squeeze(0), rnn=rnn("GRU")), WORKS),
+    "h_n, as it is": (own(lambda m, x: m.rnn(x)[1], rnn=rnn("GRU")), WORKS),
+    "h_n[0] of two layers": (own(lambda m, x: m.rnn(x)[1][0], rnn=rnn("GRU", num_layers=2)),
+                             ANOTHER),
+    "c_n[-1]": (own(lambda m, x: m.rnn(x)[1][1][-1], rnn=rnn("LSTM")), ANOTHER),
+    "squeeze(-1)": (
+        own(lambda m, x: m.head(m.rnn(x)[0][:, -1]).squeeze(-1), rnn=rnn("GRU"),
+            head=linear(units=1)), WORKS,
+    ),
+    "view(batch, -1) of the last": (
+        own(lambda m, x: m.head(m.rnn(x)[1].view(len(x), -1)), rnn=rnn("GRU"), head=linear()),
+        WORKS,
+    ),
+    "flatten of all steps": (own(lambda m, x: m.rnn(x)[0].flatten(1), rnn=rnn("GRU")), WORKS),
+    "F.dropout": (
+        own(lambda m, x: __import__("torch").nn.functional.dropout(m.rnn(x)[0], 0.5, m.training),
+            rnn=rnn("GRU")), WORKS,
+    ),
+    "torch.sigmoid, not said": (
+        own(lambda m, x: m.head(m.rnn(x)[0][:, -1]).sigmoid(), rnn=rnn("GRU"), head=linear()),
+        ANOTHER,
+    ),
+    "initial states of zeros": (own(zeros, rnn=rnn("GRU")), WORKS),
+    "initial states of ones": (own(ones, rnn=rnn("GRU")), ANOTHER),
+    "flip of the steps": (own(flipped, rnn=rnn("GRU")), ANOTHER),
+    "pack_padded_sequence": (own(packed, rnn=rnn("GRU")), ANOTHER),
+    "mean over the steps": (own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU")), ANOTHER),
+    "maximum over the steps": (own(lambda m, x: m.rnn(x)[0].amax(1), rnn=rnn("GRU")), ANOTHER),
+    "the first step": (own(lambda m, x: m.rnn(x)[0][:, 0], rnn=rnn("GRU")), ANOTHER),
+    "a residual sum": (own(lambda m, x: m.rnn(x)[0] + x, rnn=rnn("GRU")), ANOTHER),
+    "a layer used twice": (own(lambda m, x: m.rnn(m.rnn(x)[0])[0], rnn=rnn("GRU")), ANOTHER),
+    "scaled input": (own(lambda m, x: m.rnn(x / 3)[0], rnn=rnn("GRU")), ANOTHER),
+    "registered in another order": (
+        own(lambda m, x: m.head(m.rnn(x)[0]), head=linear(UNITS, 3), rnn=rnn("GRU")),
+        Refused("layers are read in the order of registration"),
+    ),
+}  # fmt: skip
+
+
+def cases() -> Iterator[Case]:
+    for option, (make, answer) in FORWARDS.items():
+        yield Case("PyTorch", "forward", option, answer, live(make))
+    for word in ("sigmoid", "tanh", "relu"):
+        make = own(_function(word), rnn=rnn("LSTM"), head=linear())
+        for told, said, answer in (("said", word, WORKS), ("another one", "softsign", ANOTHER)):
+            build = live(make, activations={"head": said})
+            option = f"torch.{word}, {told} by activations="
+            yield Case("PyTorch", "forward", option, answer, build)
+
+
+def _function(word: str) -> Callable[[Any, Any], Any]:
+    return lambda m, x: getattr(m.head(m.rnn(x)[0][:, -1]), word)()
