@@ -99,7 +99,7 @@ def simulate(row: Row, file: Path) -> dict[str, Any]:
         made.graph.return_sequences,
         made.schedule.slots,
     )
-    beats, expected = made.vectors(made.input_codes(inputs(row.network, SEQUENCES)))
+    beats, expected, _ = made.vectors(made.input_codes(inputs(row.network, SEQUENCES)))
     start = time.perf_counter()
     found = run_verilog(hardware, beats, expected, simulator="verilator", stalls=True)
     return {

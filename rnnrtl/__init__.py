@@ -24,6 +24,7 @@ from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.layers import GRU, LSTM, Dense, Gate
 from rnnrtl.network import Network
+from rnnrtl.streaming import Stream
 from rnnrtl.tuning import (
     Accuracy,
     AreaUnderCurve,
@@ -61,6 +62,7 @@ __all__ = [
     "Scan",
     "Scanned",
     "Simulation",
+    "Stream",
     "ToolError",
     "UnsupportedError",
     "VerificationError",

@@ -87,6 +87,9 @@ def made_design(
         Optional[int],  # noqa: UP045
         typer.Option("--steps", help="time steps of a sequence, where the file does not say"),
     ] = None,
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="states live on until s_axis_tuser clears them")
+    ] = False,
     activations: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
@@ -122,6 +125,7 @@ def made_design(
         steps_per_beat=network.steps if mode == "unrolled" and network.steps else 1,
         clock_mhz=clock_mhz,
         target=target,
+        stateful=True if stateful else None,
         name=name,
         table_error=table_error,
     )

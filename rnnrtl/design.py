@@ -1,11 +1,11 @@
 """A network in hardware, and everything one can ask of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from rnnrtl.network import Network
 from rnnrtl.options import Options
 from rnnrtl.schedule.make import make_schedule
 from rnnrtl.schedule.schedule import Schedule
+from rnnrtl.streaming import Flags, InFixedPoint, Stream, as_flags
 
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
@@ -61,6 +62,21 @@ class Simulation:
     seconds: float
 
 
+class Vectors(NamedTuple):
+    """What goes into the hardware, and what must come out.
+
+    Members
+    -------
+    codes, expected : (sequences, beats, lanes of a beat); expected (sequences, lanes) with one
+        result a sequence
+    clear : of a stateful design: which steps begin from the initial state, (sequences, beats)
+    """
+
+    codes: NDArray[np.int64]
+    expected: NDArray[np.int64]
+    clear: Flags | None
+
+
 class Design:
     """A network in hardware. Made by `generate`; everything here is computed when first asked for.
 
@@ -79,6 +95,7 @@ class Design:
         self.options = options
         self._strategy = options.strategy_of(network, precision)
         self.reuse = options.reuse_of(network)
+        options.check_stateful(network)
         self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
@@ -138,6 +155,7 @@ class Design:
             self.input_stream,
             self.output_stream,
             return_sequences=self.graph.return_sequences,
+            stateful=self.network.stateful,
         )
 
     @cached_property
@@ -157,6 +175,7 @@ class Design:
             self.output_stream,
             self.graph.return_sequences,
             self.schedule.slots,
+            self.network.stateful,
         )
 
     def input_codes(self, x: object) -> NDArray[np.int64]:
@@ -168,7 +187,8 @@ class Design:
         """Run the bit-exact reference.
 
         x has shape (batch, steps, features). Returns float64 values exactly on the output grid,
-        (batch, outputs), or (batch, steps, outputs) where the network returns sequences.
+        (batch, outputs), or (batch, steps, outputs) where the network returns sequences. Every
+        sequence begins from the initial state; `stream` goes on.
         """
         values = checked_input(self.network, x)
         # In pieces that stay in the cache on the way; none is one piece of no sequence.
@@ -190,10 +210,24 @@ class Design:
     def _program(self) -> Program:
         return Program(self.graph)
 
-    def vectors(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return input and expected codes beat by beat: (sequences, beats, lanes of a beat).
+    def stream(
+        self,
+        batch: int | None = None,
+        *,
+        state: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> Stream:
+        """Return sequences that go on in the bit-exact reference from one `predict` to the next.
 
-        Sequences are repeated until there are as many as take turns on the streams.
+        They begin from the initial states, `batch` of them (1), or from `state`, which the member
+        `state` of a stream gave. Raises InputError.
+        """
+        return Stream(self.network, InFixedPoint(self._program), batch, state)
+
+    def vectors(self, codes: NDArray[np.int64], clear: object = None) -> Vectors:
+        """Return input and expected codes beat by beat.
+
+        Sequences are repeated until there are as many as take turns on the streams. `clear` is that
+        of `simulate`. Raises InputError.
         """
         from rnnrtl.simulate import whole_bursts
 
@@ -202,23 +236,56 @@ class Design:
                 f"x has {codes.shape[1]} time steps, but the network is unrolled over "
                 f"{self._steps_per_beat}"
             )
-        codes = whole_bursts(codes, self.schedule.slots)
-        expected = self.predict_codes(codes)
+        begins = self._begins(clear, codes.shape[:2])
+        slots = self.schedule.slots
+        codes = whole_bursts(codes, slots)
+        if begins is None:
+            expected = self.predict_codes(codes)
+        else:
+            begins = whole_bursts(begins, slots).copy()
+            begins[:slots, 0] = True
+            stream = self.stream(slots)
+            values = to_values(codes, self.graph.input_format)
+            bursts = [slice(n, n + slots) for n in range(0, len(codes), slots)]
+            outputs = [stream.predict(values[burst], begins[burst]) for burst in bursts]
+            expected = to_codes(np.concatenate(outputs), self.graph.output_format)
         beats = codes.reshape(len(codes), -1, self.input_stream.lanes)
         if self.graph.return_sequences:
             expected = expected.reshape(len(codes), -1, self.output_stream.lanes)
-        return beats, expected
+        return Vectors(beats, expected, begins)
+
+    def _begins(self, clear: object, shape: tuple[int, ...]) -> Flags | None:
+        """Return which steps begin from the initial state; None where no state lives on."""
+        if not self.network.stateful:
+            if clear is not None:
+                raise InputError(
+                    "clear is for a stateful design, generate(..., stateful=True): in this one "
+                    "every sequence begins from the initial state"
+                )
+            return None
+        given = np.asarray(True if clear is None else clear)
+        if given.shape == shape:
+            return as_flags(given, shape, "clear")
+        flags = np.zeros(shape, dtype=bool)
+        flags[:, 0] = as_flags(given, shape[:1], "clear")
+        return flags
 
     def simulate(
         self,
         x: object,
         simulator: SimulatorName = "amaranth",
         *,
+        clear: object = None,
         stalls: bool = True,
         seed: int = 0,
         progress: "Progress | None" = None,
     ) -> Simulation:
         """Run the hardware on x, at full speed and under random stalls and resets.
+
+        In a stateful design `clear` says which sequences begin from the initial state, (batch,), or
+        which of their steps do, (batch, steps); by default all sequences, as in `predict`. The
+        others go on from where the one before them ended, in mode "interleaved" the one so many
+        before them as take turns; the first always begins anew.
 
         Latency and initiation interval are measured. `stalls=False` leaves out the runs in which
         both streams stall at random (seeded by `seed`). `progress` is called with the sequences
@@ -239,16 +306,17 @@ class Design:
         offered = self.input_codes(x)
         if not len(offered):
             raise InputError("x holds no sequence: a simulation needs at least one sequence")
-        codes, expected = self.vectors(offered)
+        vectors = self.vectors(offered, clear)
         if simulator == "amaranth":
             measured = run_amaranth(
                 self.core,
                 self.input_stream,
                 self.output_stream,
                 self.graph.return_sequences,
-                codes,
-                expected,
+                vectors.codes,
+                vectors.expected,
                 interleave=self.schedule.slots,
+                clear=vectors.clear,
                 stalls=stalls,
                 seed=seed,
                 progress=progress,
@@ -256,9 +324,10 @@ class Design:
         else:
             measured = run_verilog(
                 self.hardware,
-                codes,
-                expected,
+                vectors.codes,
+                vectors.expected,
                 simulator=simulator,
+                clear=vectors.clear,
                 stalls=stalls,
                 seed=seed,
                 progress=progress,
@@ -268,7 +337,7 @@ class Design:
             to_values(outputs, self.graph.output_format),
             measured.latency_cycles,
             measured.initiation_interval,
-            bool(np.array_equal(measured.codes, expected)),
+            bool(np.array_equal(measured.codes, vectors.expected)),
             measured.cycles,
             measured.seconds,
         )

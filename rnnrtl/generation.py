@@ -33,6 +33,7 @@ def generate(
     weight_storage: str = "auto",
     steps_per_beat: int = 1,
     steps: int | None = None,
+    stateful: bool | None = None,
     activations: Mapping[str, str] | None = None,
     name: str | None = None,
     calibration: object | None = None,
@@ -74,6 +75,9 @@ def generate(
     weight_storage : where weights that multipliers take in turn are: "logic" (look-up tables),
         "block" (block RAM) or "auto", look-up tables where one a bit is enough
     steps_per_beat : time steps in one input beat: all of them if unrolled, else 1
+    stateful : whether the states live on after a sequence's last step, so that the next one goes on
+        from them; the port `s_axis_tuser` then marks a step that begins from the initial state. By
+        default as the network was trained (Keras' `stateful`)
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
 
@@ -82,6 +86,8 @@ def generate(
     RnnrtlError : ModelError, PrecisionError or UnsupportedError, before any hardware is made
     """
     network = load(weights, steps=steps, activations=activations)
+    if stateful is not None:
+        network = network.replace(stateful=stateful)
     automatic = isinstance(reuse_factor, str) and reuse_factor == "auto"
     options = Options(
         mode,

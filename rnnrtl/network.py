@@ -3,13 +3,18 @@
 Front ends produce this, whatever the framework; everything else reads only this.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnrtl.errors import ModelError
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.layers import FloatArray, Layer, Recurrent
+
+if TYPE_CHECKING:
+    from rnnrtl.streaming import Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +28,15 @@ class Network:
         number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule.
     name : default name of the Verilog top module
     precision : the formats that it was trained in, or None where it was trained in floats
+    stateful : whether the states live on after a sequence, so that the next one goes on from them
+        until they are cleared (Keras' `stateful`)
     """
 
     layers: tuple[Layer, ...]
     steps: int | None = None
     name: str = field(default="network", kw_only=True)
     precision: Precision | None = field(default=None, kw_only=True)
+    stateful: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -41,6 +49,10 @@ class Network:
             raise ModelError(f"steps must be a positive integer, not {self.steps!r}")
         if self.steps is not None:
             object.__setattr__(self, "steps", int(self.steps))
+        if not isinstance(self.stateful, bool):
+            raise ModelError(f"stateful must be True or False, not {self.stateful!r}")
+        if self.stateful and not self.recurrent:
+            raise ModelError("stateful is for recurrent layers, and the network has none")
         names = [layer.name for layer in self.layers]
         for name in names:
             if not str(name).isidentifier() or not str(name).isascii() or name is None:
@@ -102,3 +114,19 @@ class Network:
         from rnnrtl.graph.real import predict  # the same cell equations, on real numbers
 
         return predict(self, x)
+
+    def stream(
+        self,
+        batch: int | None = None,
+        *,
+        state: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> "Stream":
+        """Return sequences that go on in float64 from one `predict` to the next.
+
+        They begin from the initial states, `batch` of them (1), or from `state`, which the member
+        `state` of a stream gave. Raises InputError.
+        """
+        from rnnrtl.graph.real import InFloat
+        from rnnrtl.streaming import Stream
+
+        return Stream(self, InFloat(self), batch, state)

@@ -149,6 +149,14 @@ class Options:
             reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
         return reuse
 
+    def check_stateful(self, network: Network) -> None:
+        """Raise UnsupportedError where the states of a network cannot live on."""
+        if network.stateful and self.mode == "unrolled":
+            raise UnsupportedError(
+                "mode 'unrolled' has no state that could live on: generate a stateful network in "
+                "mode 'static' or 'interleaved', or with stateful=False"
+            )
+
     def multipliers_of(self, network: Network) -> int | None:
         """Return how many multipliers all products share; None where none are shared so."""
         if not isinstance(self.reuse_factor, int) or self.reuse_factor == 1:

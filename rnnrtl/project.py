@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError
@@ -15,7 +16,7 @@ from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.simulate import write_testbench
 
 if TYPE_CHECKING:
-    from rnnrtl.design import Design
+    from rnnrtl.design import Design, Vectors
 
 RANDOM_SEQUENCES = 8
 RANDOM_STEPS = 10
@@ -37,7 +38,7 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     codes = design.input_codes(x) if x is not None else random_codes(design)
     if not len(codes):
         raise InputError("x holds no sequence: the testbench needs at least one")
-    beats, expected = design.vectors(codes)
+    vectors = design.vectors(codes, random_clear(design, codes) if x is None else None)
     staging: Path | None = None
     written = False
     above = [folder for folder in directory.absolute().parents if not folder.exists()]
@@ -46,7 +47,7 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
         if directory.exists() and not directory.is_dir():
             raise OutputError(f"{directory} is a file: give a folder to write into")
         staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        _fill(design, staging, codes.shape[1], beats, expected)
+        _fill(design, staging, codes.shape[1], vectors)
         _move(staging, directory)
         written = True
     except OSError as error:
@@ -75,13 +76,26 @@ def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArra
     return codes
 
 
-def _fill(design: "Design", folder: Path, steps: int, beats: IntArray, expected: IntArray) -> None:
+def random_clear(design: "Design", codes: IntArray) -> NDArray[np.bool_] | None:
+    """Return seeded random steps (sequences, steps) that begin anew; None where no state lives on.
+
+    It is the first step of every other sequence, and one step in eight.
+    """
+    if not design.network.stateful:
+        return None
+    clear: NDArray[np.bool_] = np.random.default_rng(1).random(codes.shape[:2]) < 1 / 8
+    clear[::2, 0] = True
+    return clear
+
+
+def _fill(design: "Design", folder: Path, steps: int, vectors: "Vectors") -> None:
     schedule = design.schedule
     write_testbench(
         folder,
         design.hardware,
-        beats,
-        expected,
+        vectors.codes,
+        vectors.expected,
+        clear=vectors.clear,
         latency_cycles=schedule.latency_of(steps),
         initiation_interval=schedule.interval_of(steps),
         extra={

@@ -43,7 +43,13 @@ def _network(design: "Design") -> str:
         (layer.name, type(layer).__name__, layer.units, layer.features, layer.parameters)
         for layer in design.network.layers
     ]
-    return table(_HEADINGS, rows)
+    if not design.network.stateful:
+        return table(_HEADINGS, rows)
+    note = (
+        "States live on after a sequence's last step; `s_axis_tuser` marks a step that begins from "
+        "the initial ones."
+    )
+    return table(_HEADINGS, rows) + f"\n\n{note}"
 
 
 def _formats(design: "Design") -> str:

@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
-from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 from numpy.typing import NDArray
 
 from .vectors import Manifest, Results
@@ -83,12 +83,12 @@ class Harness:
         """Wait for the next clock edge."""
         await RisingEdge(self.dut.clk)
 
-    def offer(self, frames: list[bytes]) -> None:
-        """Queue one burst at the source."""
+    def offer(self, frames: list[tuple[bytes, list[int]]]) -> None:
+        """Queue one burst at the source: bytes, and tuser for each of them."""
         self._moved = self.cycle
         self._expecting = True
-        for frame in frames:
-            self.source.send_nowait(frame)
+        for data, user in frames:
+            self.source.send_nowait(AxiStreamFrame(data, tuser=user))
 
     async def blocked(self, cycles: int) -> None:
         """Wait until the core has taken no input for so many cycles."""

@@ -69,7 +69,7 @@ async def latency(dut: Any) -> None:
         return
     core = phase.core
     await core.start()
-    core.offer(phase.vectors.frames(0))
+    core.offer(phase.vectors.frames(0, after_reset=True))
     codes = await core.receive()
     # Of the first sequence of the burst: its last output beat ends the first frame.
     measured = core.delivered[phase.manifest.output_frames[0] - 1] - core.accepted[0]
@@ -166,8 +166,8 @@ async def reset(dut: Any) -> None:
             await core.next_cycle()
         await core.reset()
         core.sink.pause = False
-        index = phase.random.randrange(manifest.bursts)
-        core.offer(phase.vectors.frames(index))
+        index = phase.random.choice(phase.vectors.anew)
+        core.offer(phase.vectors.frames(index, after_reset=True))
         phase.same_as_before(index, await core.receive(), "after a reset")
         await core.quiet(latency_cycles // 2 + 8)
     core.finish()

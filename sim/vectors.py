@@ -4,10 +4,12 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Code = TypeVar("Code", bound=np.generic)
 
 #: At least so many sequences, and so many beats, are offered back to back to find the steady state.
 STEADY_SEQUENCES = 4
@@ -69,6 +71,8 @@ class Manifest:
     interleave : int
         So many independent sequences take turns, beat by beat: a burst. With 1 a burst is a
         sequence. `sequences` is a multiple of it.
+    stateful : bool
+        States live on from burst to burst, but for the steps that `clear.npy` marks.
     seed : int
         Of everything random.
     phases : list of str
@@ -89,6 +93,7 @@ class Manifest:
     steps: int
     sequences: int
     interleave: int
+    stateful: bool
     seed: int
     phases: list[str]
     stall_sequences: int
@@ -157,14 +162,39 @@ class Vectors:
             expected.reshape(manifest.sequences, manifest.output_beats, manifest.output.lanes)
         )
         self._beats = self._in_turn(self.inputs)
+        #: tuser of each beat (bursts, input beats), where the core has it.
+        self._clear: NDArray[np.bool_] | None = None
+        if manifest.stateful:
+            clear = np.load(folder / "clear.npy", allow_pickle=False)
+            self._clear = self._in_turn(clear[..., np.newaxis])[..., 0]
 
-    def frames(self, index: int) -> list[bytes]:
-        """Return the frames of burst `index`: each ends with a sequence's last beat."""
+    @property
+    def anew(self) -> list[int]:
+        """The bursts whose sequences all begin from the initial state."""
+        if self._clear is None:
+            return list(range(self._manifest.bursts))
+        begin = self._clear[:, : self._manifest.interleave].all(axis=1)
+        return [int(index) for index in np.flatnonzero(begin)]
+
+    def frames(self, index: int, *, after_reset: bool = False) -> list[tuple[bytes, list[int]]]:
+        """Return the frames of burst `index`: each ends with a sequence's last beat.
+
+        A frame is its bytes, and tuser for each of them. After a reset no beat need say that a
+        sequence begins.
+        """
         beats, interleave = self._beats[index], self._manifest.interleave
+        user = np.zeros(len(beats), bool) if self._clear is None else self._clear[index].copy()
+        if after_reset:
+            user[:interleave] = False
         ends = len(beats) - interleave + 1
-        return [self._side.pack(beats[:ends])] + [self._side.pack(beat) for beat in beats[ends:]]
+        parts = [slice(0, ends), *(slice(n, n + 1) for n in range(ends, len(beats)))]
+        size = self._side.beat_bytes
+        return [
+            (self._side.pack(beats[part]), np.repeat(user[part], size).astype(int).tolist())
+            for part in parts
+        ]
 
-    def _in_turn(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _in_turn(self, codes: NDArray[Code]) -> NDArray[Code]:
         """Return codes (sequences, beats, lanes) as (bursts, beats, lanes), taking turns."""
         bursts, interleave = self._manifest.bursts, self._manifest.interleave
         lanes = codes.shape[-1]

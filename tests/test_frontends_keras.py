@@ -76,6 +76,33 @@ def test_random_model(tmp_path: Path, seed: int) -> None:
     assert_same(tmp_path / "only.weights.h5", x, y, architecture=tmp_path / "model.json")
 
 
+def test_stateful_model(tmp_path: Path) -> None:
+    """Called again it goes on from where it was, and so does a stream."""
+    rng = np.random.default_rng(7)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(3, STEPS, FEATURES)),
+            layers.GRU(4, return_sequences=True, stateful=True),
+            layers.LSTM(3, stateful=True),
+            layers.Dense(2),
+        ]
+    )
+    model.set_weights([rng.normal(0, 0.6, each.shape) for each in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    network = load(tmp_path / "model.keras")
+    assert network.stateful
+    stream = network.stream(3)
+    for number in range(4):
+        if number == 2:
+            stream.clear()
+            for layer in model.layers[:2]:
+                layer.reset_state()
+        x = rng.standard_normal((3, STEPS, FEATURES)).astype(np.float32)
+        y = keras.ops.convert_to_numpy(model(x, training=False))
+        np.testing.assert_allclose(stream.predict(x), y, rtol=0, atol=2e-6)
+
+
 def test_live_model_that_is_refused() -> None:
     inputs = keras.Input((STEPS, FEATURES))
     layers = keras.layers

@@ -164,8 +164,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             made.sequential(lstm(**{key: True}), made.HEAD),
             rf"'rnn' \(LSTM\): .*{key}=True is not",
         )
-        for key in ("go_backwards", "stateful", "return_state", "time_major", "new_option")
+        for key in ("go_backwards", "return_state", "time_major", "new_option")
     },
+    "some stateful": (
+        made.sequential(
+            lstm(stateful=True, return_sequences=True),
+            made.entry("LSTM", {**made.LSTM, "name": "second"}),
+        ),
+        r"'second' \(LSTM\): stateful=False is not supported where other",
+    ),
     "quantised": (
         made.sequential(lstm(dtype={"config": {"name": "int8_from_float32"}}), made.HEAD),
         "quantised",
@@ -278,7 +285,7 @@ def test_refused(case: str) -> None:
 
 
 def test_refused_file(tmp_path: Path) -> None:
-    config, message = REFUSED["stateful"]
+    config, message = REFUSED["return_state"]
     with pytest.raises(UnsupportedError, match=rf"model\.keras: .*{message}"):
         load(archive(tmp_path, config))
 

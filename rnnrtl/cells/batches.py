@@ -42,13 +42,24 @@ class Batch:
         return self
 
 
-def run(layers: Sequence[Layer], x: Any, numbers: Any, form: Callable[..., Format]) -> Any:
+States = dict[str, dict[str, Any]]
+"""Recurrent layer -> state -> its array (batch, units)."""
+
+
+def run(
+    layers: Sequence[Layer],
+    x: Any,
+    numbers: Any,
+    form: Callable[..., Format],
+    states: States | None = None,
+) -> Any:
     """Run layers one after the other.
 
     The cells are given form(layer, tensor, gate) for the format of a tensor. x has shape
     (batch, steps, features); the result is that of `Network.predict`. `numbers` implements
     `cells.numbers.Numbers`, and has besides `vector`, which makes a vector of an array, and
-    `stacked(steps)`, the array of all steps.
+    `stacked(steps)`, the array of all steps. From `states`, where they are given, the layers go on;
+    then these are those after the last step.
     """
     value = x
     for layer in layers:
@@ -56,13 +67,18 @@ def run(layers: Sequence[Layer], x: Any, numbers: Any, form: Callable[..., Forma
         if isinstance(layer, Dense):
             value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
             continue
-        state = {
-            name: numbers.constant(layer.initial[name], of_layer(tensor))
-            for name, tensor in layer.states.items()
-        }
+        if states is None:
+            state = {
+                name: numbers.constant(layer.initial[name], of_layer(tensor))
+                for name, tensor in layer.states.items()
+            }
+        else:
+            state = {name: numbers.vector(kept) for name, kept in states[layer.name].items()}
         sequence = []
         for t in range(value.shape[1]):
             state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, of_layer)
             sequence.append(state["h"].values)
+        if states is not None:
+            states[layer.name] = {name: kept.values for name, kept in state.items()}
         value = numbers.stacked(sequence) if layer.return_sequences else sequence[-1]
     return value

@@ -18,7 +18,7 @@ from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
 from rnnrtl.frontends.qkeras import is_qkeras, read_qkeras
 from rnnrtl.frontends.safetensors_files import read_safetensors
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
-from rnnrtl.frontends.values import as_count, as_precision, as_text, flatten, grouped
+from rnnrtl.frontends.values import as_count, as_flag, as_precision, as_text, flatten, grouped
 from rnnrtl.network import Network
 
 __all__ = ["load", "save"]
@@ -190,12 +190,13 @@ def _from_mapping(
         name = module_name(as_text(flat.pop("name"), "name")) if "name" in flat else name
         steps = as_count(flat.pop("steps"), "steps") if "steps" in flat else None
         precision = as_precision(flat.pop("precision")) if "precision" in flat else None
+        stateful = as_flag(flat.pop("stateful"), "stateful") if "stateful" in flat else False
         groups = grouped(flat)
         if any(is_state_dict(parameters) for parameters in groups.values()):
             layers = read_state_dict(groups, activations)
         else:
             layers = act.apply(read_arrays(groups), activations)
-        return Network(layers, steps, name=name, precision=precision)
+        return Network(layers, steps, name=name, precision=precision, stateful=stateful)
     except RnnrtlError as error:
         raise type(error)(f"{where}{error}") from None
 

@@ -13,8 +13,9 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     rounded_products  bool, LSTM only, False by default; see `rnnrtl.LSTM`
 
 and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
-ones `recurrent_activation` too. Beside the layers stand `name` and `steps` of the network, and
-`precision`, the formats that it was trained in, as JSON text of the mapping of patterns to formats.
+ones `recurrent_activation` too. Beside the layers stand `name`, `steps` and `stateful` of the
+network, and `precision`, the formats that it was trained in, as JSON text of the mapping of
+patterns to formats.
 """
 
 from collections.abc import Mapping

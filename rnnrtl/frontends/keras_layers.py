@@ -29,7 +29,6 @@ _WITHOUT_EFFECT = re.compile(
 # The options that rnnrtl does not compute, with what to do about each.
 _ADVICE = {
     "go_backwards": "reverse the steps before the network and train it without go_backwards",
-    "stateful": "save a model with stateful=False and the same weights",
     "return_state": "save a model with return_state=False and the same weights",
     "time_major": "save a model with time_major=False and the same weights",
 }
@@ -70,7 +69,7 @@ def build(config: Config, arrays: Arrays) -> Network:
         raise ModelError(f"there are weights of {unused[0]!r}, which the configuration has not")
     if not builder.layers:
         raise ModelError("the model has no layer with weights")
-    return Network(tuple(builder.layers), steps)
+    return Network(tuple(builder.layers), steps, stateful=bool(builder.stateful))
 
 
 def _input_shape(spec: Spec) -> _Shape:
@@ -117,6 +116,7 @@ class _Builder:
     def __init__(self, version: int | None, arrays: Arrays) -> None:
         self.layers: list[Layer] = []
         self.used: set[str] = set()
+        self.stateful: bool | None = None  # before the first recurrent layer
         self._version, self._arrays = version, arrays
         self._kinds: Mapping[str, Callable[[Spec, _Shape], _Shape]] = {
             "InputLayer": self._input,
@@ -163,7 +163,14 @@ class _Builder:
         return named(str(spec), self._arrays.get(spec.name, {}), names)
 
     def _recurrent(self, spec: Spec, shape: _Shape) -> _Shape:
-        _check_options(spec)
+        _check_options(spec, "stateful")
+        stateful = spec.flag("stateful", default=False)
+        if self.stateful not in (None, stateful):
+            raise UnsupportedError(
+                f"{spec}: stateful={stateful} is not supported where other recurrent layers have "
+                f"{self.stateful}: set it in all of them or in none"
+            )
+        self.stateful = stateful
         if not shape.sequence:
             raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
         units = spec.count("units", "output_dim")

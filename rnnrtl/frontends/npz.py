@@ -87,6 +87,8 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"name": np.array(network.name)}
     if network.steps is not None:
         arrays["steps"] = np.array(network.steps, np.int64)
+    if network.stateful:
+        arrays["stateful"] = np.array(True)
     if network.precision is not None:
         arrays["precision"] = np.array(json.dumps(network.precision.as_dict()))
     for layer in network.layers:

@@ -14,7 +14,7 @@ from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import apply
 from rnnrtl.graph.lowering import Array, Operation, Product, lowered
-from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part
+from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part, State
 from rnnrtl.graph.sums import EXACT
 from rnnrtl.graph.trace import Graph
 
@@ -23,6 +23,9 @@ CACHE_BYTES = 1 << 21
 
 FEWEST, MOST = 16, 2048
 """Sequences evaluated at a time, whatever the cache holds."""
+
+States = Mapping[State, IntArray]
+"""A state of a layer -> its codes, int64 (batch, lanes)."""
 
 Values = dict[Node | Product | None, Array]
 """What is known at a step: nodes and products by themselves, and a lane of ones."""
@@ -69,22 +72,44 @@ class Program:
         ------
         InputError : for codes that the input format does not have
         """
+        return self.resumed(codes, self.initial_states(len(codes)))[0]
+
+    def initial_states(self, batch: int) -> States:
+        """Return the states before the first step of so many sequences."""
+        return {
+            state: np.tile(np.array(state.initial, dtype=np.int64), (batch, 1))
+            for state, _, _ in self._states
+        }
+
+    def resumed(self, codes: IntArray, states: States) -> tuple[IntArray, States]:
+        """Return what `run` does, but going on from states, and the states at the end."""
         graph = self.graph
         low, high = min(graph.input.lowest), max(graph.input.highest)
         if codes.size and (codes.min() < low or codes.max() > high):
             raise InputError(f"input codes must lie within {low}..{high}: {graph.input_format}")
         shape = codes.shape[: 2 if graph.return_sequences else 1]
         out = np.empty((*shape, graph.output.size), dtype=np.int64)
+        ended = {state: np.empty_like(kept) for state, kept in states.items()}
         for start in range(0, len(codes), self.chunk):
             part = slice(start, start + self.chunk)
-            self._run(codes[part], out[part])
-        return out
+            found = self._run(
+                codes[part],
+                {state: kept[part] for state, kept in states.items()},
+                out[part],
+            )
+            for state, kept in ended.items():
+                kept[part] = found[state].T
+        return out, ended
 
-    def _run(self, codes: IntArray, out: IntArray) -> None:
+    def _run(self, codes: IntArray, states: States, out: IntArray) -> Mapping[State, Array]:
+        """Fill in the output; return the states at the end, (lanes, batch)."""
         graph = self.graph
         columns, steps, _ = codes.shape
         values: Values = {**self._constants, None: np.ones((1, columns))}
-        values |= {state: initial for state, initial, _ in self._states}
+        values |= {
+            state: states[state].T.astype(initial.dtype, order="C")
+            for state, initial, _ in self._states
+        }
         for t in range(steps):
             values[graph.input] = codes[:, t].T.astype(self._input_kind, order="C")
             for step in self._each:
@@ -97,6 +122,7 @@ class Program:
             for step in self._end:
                 step(values)
             out[...] = values[graph.output].T
+        return {state: values[state] for state, _, _ in self._states}
 
 
 def _column(codes: Sequence[int], kind: type) -> Array:

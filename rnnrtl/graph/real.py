@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.cells.batches import Batch, run
+from rnnrtl.cells.batches import Batch, States, run
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.layers import FloatArray
@@ -91,6 +91,28 @@ def predict(network: Network, x: object) -> FloatArray:
     """Run a network in float64; see `Network.predict`."""
     found: FloatArray = run(network.layers, checked_input(network, x), RealNumbers(), _any_format)
     return found
+
+
+class InFloat:
+    """The states of a network in float64. Implements `rnnrtl.streaming.Recurrences`."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def initial(self, batch: int) -> States:
+        return {
+            layer.name: {name: np.tile(layer.initial[name], (batch, 1)) for name in layer.states}
+            for layer in self._network.recurrent
+        }
+
+    def advance(self, x: FloatArray, state: States) -> tuple[FloatArray, States]:
+        states = dict(state)
+        found: FloatArray = run(self._network.layers, x, RealNumbers(), _any_format, states)
+        return found, states
+
+    def check(self, layer: str, name: str, values: FloatArray) -> None:
+        if not np.isfinite(values).all():
+            raise InputError(f"state {layer}.{name} is {values[~np.isfinite(values)][0]}")
 
 
 def _any_format(layer: str, tensor: str, gate: str = "") -> Format:

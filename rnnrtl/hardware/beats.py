@@ -123,6 +123,7 @@ class Beats:
     accept, last : whether a beat is taken at this edge, and whether its `tlast` is set
     cycles : the last cycle of the pipeline
     slots : independent sequences in flight
+    clear : where states live on after `last`, whether the beat that is taken begins anew
     interval : least cycles between two beats
     taken : names of other submodules
     """
@@ -134,6 +135,7 @@ class Beats:
         last: Value,
         cycles: int,
         slots: int,
+        clear: Value | None,
         interval: int,
         taken: Set[str],
     ) -> None:
@@ -143,15 +145,19 @@ class Beats:
         self._phases: dict[tuple[int, int, bool], tuple[Value, Value]] = {}
         self._selections: dict[tuple[int, tuple[int, ...], bool], Value] = {}
         known = {"last": last}
+        if clear is not None:
+            known["first"] = clear
         if slots > 1:
             slot = Signal(range(slots))
             # Whether each sequence is at its start, the one whose turn it is first.
             starts = Signal(slots, init=(1 << slots) - 1)
+            again = last if clear is None else Const(0)
             with m.If(accept):
-                m.d.sync += [slot.eq(slot + 1), starts.eq(Cat(starts[1:], last))]
+                m.d.sync += [slot.eq(slot + 1), starts.eq(Cat(starts[1:], again))]
                 with m.If(slot == slots - 1):
                     m.d.sync += slot.eq(0)
-            known |= {"slot": slot, "first": starts[0]}
+            first = starts[0] if clear is None else starts[0] | clear
+            known |= {"slot": slot, "first": first}
         self._beats: _Tracking
         if cycles >= _FEW_CYCLES and interval >= _FAR_APART:
             self._beats = _Ages(m, accept, known, cycles, interval)
@@ -216,7 +222,10 @@ class Beats:
         return self._beats.known("last", cycle)
 
     def first(self, cycle: int) -> Value:
-        """Whether the beat in `cycle` is its sequence's first; known with several slots only."""
+        """Whether the beat in `cycle` is its sequence's first.
+
+        Known with several slots, or where states live on: there it is what the beat says of itself.
+        """
         return self._beats.known("first", cycle)
 
     def slot(self, cycle: int) -> Value:

@@ -32,11 +32,13 @@ class Core(wiring.Component):
     schedule : what to build
     input, output : how codes are packed on the two streams
     return_sequences : a result every step (True) or one a sequence (False)
+    stateful : whether states live on after `tlast`, until a beat says that it begins anew
 
     Members
     -------
     s_axis_* : In
-        One beat a time step; `tlast` marks a sequence's last step.
+        One beat a time step; `tlast` marks a sequence's last step. Where stateful, `tuser` marks a
+        step that begins from the initial state.
     m_axis_* : Out
         One beat a result; `tlast` marks a sequence's last.
     """
@@ -48,17 +50,20 @@ class Core(wiring.Component):
         output: StreamFormat,
         *,
         return_sequences: bool,
+        stateful: bool = False,
     ) -> None:
         self.schedule = schedule
         self.input = input
         self.output = output
         self.return_sequences = return_sequences
+        self.stateful = stateful
         super().__init__(
             {
                 "s_axis_tdata": In(input.beat_bits),
                 "s_axis_tvalid": In(1),
                 "s_axis_tready": Out(1),
                 "s_axis_tlast": In(1),
+                **({"s_axis_tuser": In(1)} if stateful else {}),
                 "m_axis_tdata": Out(output.beat_bits),
                 "m_axis_tvalid": Out(1),
                 "m_axis_tready": In(1),
@@ -84,13 +89,21 @@ class Core(wiring.Component):
             self.s_axis_tlast,
             schedule.result_cycle,
             schedule.slots,
+            self.s_axis_tuser if self.stateful else None,
             schedule.beat_interval,
             layers,
         )
         multipliers = Multipliers(m, schedule.turns, edge, schedule.edges_per_cycle)
-        Datapath(pipeline, schedule, self.input, self.s_axis_tdata, beats, multipliers).build(
-            result := Signal(self.output.beat_bits), self.output
+        datapath = Datapath(
+            pipeline,
+            schedule,
+            self.input,
+            self.s_axis_tdata,
+            beats,
+            multipliers,
+            stateful=self.stateful,
         )
+        datapath.build(result := Signal(self.output.beat_bits), self.output)
         multipliers.connect()
 
         produces = Const(1) if self.return_sequences else self.s_axis_tlast

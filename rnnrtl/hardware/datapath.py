@@ -24,6 +24,8 @@ class Datapath:
         data: Value,
         beats: Beats,
         multipliers: Multipliers,
+        *,
+        stateful: bool,
     ) -> None:
         self._m = m
         self._schedule = schedule
@@ -31,6 +33,7 @@ class Datapath:
         self._data = data
         self._beats = beats
         self._multipliers = multipliers
+        self._stateful = stateful
         self._layers: dict[str, Module] = {"": m}
         self._registers = Registers(schedule, self._module, beats.valid)
         self._constants = Constants(beats)
@@ -48,7 +51,7 @@ class Datapath:
         states: list[State] = [
             SlotState(state, schedule.slots, schedule.beat_interval)
             if schedule.slots > 1
-            else HeldState(state)
+            else HeldState(state, stateful=self._stateful)
             for state in schedule.states
         ]
         states += [FedState(fed, schedule.last_interval) for fed in schedule.fed]

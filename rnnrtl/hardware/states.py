@@ -29,11 +29,13 @@ class HeldState:
     """A register for one sequence at a time.
 
     It loads when a step ends; the last step leaves the initial state, so that no multiplexer is
-    in the loop.
+    in the loop. Where the state lives on, the initial one is loaded at the edge before a beat that
+    begins anew reads it, which is at the earliest the one that ends the step before.
     """
 
-    def __init__(self, state: StateSchedule) -> None:
+    def __init__(self, state: StateSchedule, *, stateful: bool) -> None:
         self._state = state
+        self._stateful = stateful
         self.lanes = tuple(
             Signal(shape_of(op), name=op.name, init=initial)
             for op, initial in zip(state.state, state.initial, strict=True)
@@ -42,12 +44,18 @@ class HeldState:
 
     def connect(self, m: Module, beats: Beats, at: At) -> None:
         """Load the next state."""
-        cycle = self._state.written - 1
+        cycle, before = self._state.written - 1, self._state.read - 1
+        lanes = list(zip(self.lanes, self._state.following, self._state.initial, strict=True))
         with m.If(beats.valid(cycle)):
-            for lane, following, initial in zip(
-                self.lanes, self._state.following, self._state.initial, strict=True
-            ):
-                m.d.sync += lane.eq(Mux(beats.last(cycle), initial, at(following, cycle)))
+            for lane, following, initial in lanes:
+                value = at(following, cycle)
+                if not self._stateful:
+                    value = Mux(beats.last(cycle), initial, value)
+                m.d.sync += lane.eq(value)
+        if self._stateful:
+            # Last, so that at the same edge it counts.
+            with m.If(beats.valid(before) & beats.first(before)):
+                m.d.sync += [lane.eq(initial) for lane, _, initial in lanes]
 
 
 class SlotState:

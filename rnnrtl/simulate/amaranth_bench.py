@@ -17,7 +17,7 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from rnnrtl.hardware.stream import StreamFormat
-from rnnrtl.simulate.amaranth_bus import Bus
+from rnnrtl.simulate.amaranth_bus import Beat, Bus
 from rnnrtl.simulate.measurement import (
     RESET_ROUNDS,
     Measurement,
@@ -42,6 +42,7 @@ def run_amaranth(
     expected: NDArray[np.int64],
     *,
     interleave: int = 1,
+    clear: NDArray[np.bool_] | None = None,
     stalls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -55,7 +56,8 @@ def run_amaranth(
     by the domain `sync`. The other parameters, the result and the errors are those of
     `run_verilog`; wrong bits do not raise.
     """
-    check_vectors(codes, expected, input, output, return_sequences, interleave)
+    check_vectors(codes, expected, input, output, return_sequences, interleave, clear)
+    begins = np.zeros(codes.shape[:2], np.bool_) if clear is None else clear
     bursts = in_turn(codes, interleave)
     batch, steps = bursts.shape[:2]
     top = Module()
@@ -65,10 +67,12 @@ def run_amaranth(
     bus = Bus(component, domain, beats, interleave, output, watchdog_cycles or _WATCHDOG_CYCLES)
     frames = [
         [
-            (int.from_bytes(beat, "little"), number >= steps - interleave)
-            for number, beat in enumerate(burst)
+            Beat(int.from_bytes(beat, "little"), number >= steps - interleave, bool(first))
+            for number, (beat, first) in enumerate(zip(burst, firsts, strict=True))
         ]
-        for burst in input.pack(bursts)
+        for burst, firsts in zip(
+            input.pack(bursts), in_turn(begins[..., np.newaxis], interleave)[..., 0], strict=True
+        )
     ]
     phases = _Phases(bus, frames, interleave, progress)
     back_to_back = back_to_back_sequences(batch, steps)
@@ -106,7 +110,7 @@ class _Phases:
     def __init__(
         self,
         bus: Bus,
-        frames: list[list[tuple[int, bool]]],
+        frames: list[list[Beat]],
         interleave: int,
         progress: Progress | None,
     ) -> None:
@@ -119,12 +123,25 @@ class _Phases:
         self._interleave = interleave
         self._progress = progress
         self._done = 0
+        # Bursts whose sequences all begin anew; where no state lives on, that is all.
+        firsts = [frame[:interleave] for frame in frames]
+        stateful = any(beat.first for beat in frames[0])
+        self._anew = [
+            index
+            for index, beats in enumerate(firsts)
+            if not stateful or all(beat.first for beat in beats)
+        ]
+
+    def _fresh(self, index: int) -> list[Beat]:
+        """Return a burst without being told to begin anew: reset has done that."""
+        burst, count = self._frames[index], self._interleave
+        return [beat._replace(first=False) for beat in burst[:count]] + burst[count:]
 
     async def measure_latency(self) -> None:
         """Run one sequence on an idle core."""
         bus = self._bus
         await self._begin("latency")
-        bus.offer(self._frames[0])
+        bus.offer(self._fresh(0))
         self.observed.append(await self._receive())
         # Of the first sequence of the burst; the others end one beat after the other.
         self.latency_cycles = bus.delivered[-self._interleave] - bus.accepted[0]
@@ -188,8 +205,8 @@ class _Phases:
                 await bus.edge()
             await bus.reset()
             bus.sink_pause = repeat(False)
-            index = source.randrange(len(frames))
-            bus.offer(frames[index])
+            index = source.choice(self._anew)
+            bus.offer(self._fresh(index))
             self._same(index, await self._receive(), "after a reset")
             await bus.quiet(self.latency_cycles // 2 + 8)
 

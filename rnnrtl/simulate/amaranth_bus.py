@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from amaranth.hdl import ClockDomain
@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 
 from rnnrtl.errors import VerificationError
 from rnnrtl.hardware.stream import StreamFormat
+
+
+class Beat(NamedTuple):
+    """An input beat: tdata, tlast, and tuser where the core has it."""
+
+    data: int
+    last: bool
+    first: bool
 
 
 class Bus:
@@ -48,7 +56,7 @@ class Bus:
         self.context: Any = None
         self.phase = ""
         self.cycle = 0
-        self.queue: deque[tuple[int, bool]] = deque()
+        self.queue: deque[Beat] = deque()
         self.accepted: list[int] = []
         self.delivered: list[int] = []
         self.frames: deque[NDArray[np.int64]] = deque()
@@ -56,6 +64,7 @@ class Bus:
         self.sink_pause: Iterator[bool] = repeat(False)
         self._core = component
         self._domain = domain
+        self._stateful = hasattr(component, "s_axis_tuser")
         self._beats = beats
         self._interleave = interleave
         self._output = output
@@ -70,8 +79,8 @@ class Bus:
         """End the simulation with an error."""
         raise VerificationError(f"amaranth, {self.phase}: {message}")
 
-    def offer(self, burst: list[tuple[int, bool]]) -> None:
-        """Queue a burst of beats: (tdata, tlast)."""
+    def offer(self, burst: list[Beat]) -> None:
+        """Queue a burst of beats."""
         self.queue.extend(burst)
 
     async def receive(self) -> NDArray[np.int64]:
@@ -144,13 +153,16 @@ class Bus:
             self._offering = bool(self.queue) and not next(self.source_pause)
             context.set(core.s_axis_tvalid, self._offering)
             # What is not valid must not matter.
-            beat, end = (
+            junk = self._junk.getrandbits
+            beat = (
                 self.queue.popleft()
                 if self._offering
-                else (self._junk.getrandbits(len(core.s_axis_tdata)), self._junk.getrandbits(1))
+                else Beat(junk(len(core.s_axis_tdata)), bool(junk(1)), bool(junk(1)))
             )
-            context.set(core.s_axis_tdata, beat)
-            context.set(core.s_axis_tlast, end)
+            context.set(core.s_axis_tdata, beat.data)
+            context.set(core.s_axis_tlast, beat.last)
+            if self._stateful:
+                context.set(core.s_axis_tuser, beat.first)
         self._ready = not next(self.sink_pause)
         context.set(core.m_axis_tready, self._ready)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import InputError
 from rnnrtl.hardware.stream import StreamFormat
+
+C = TypeVar("C", bound=np.generic)
 
 #: Called with the number of sequences done and of all.
 Progress = Callable[[int, int], None]
@@ -39,6 +42,8 @@ class Hardware:
         One output beat a step instead of one a sequence.
     interleave : int
         So many independent sequences take turns on the streams, beat by beat.
+    stateful : bool
+        States live on from burst to burst, until a beat is marked by `s_axis_tuser`.
     """
 
     verilog: str
@@ -47,6 +52,7 @@ class Hardware:
     output: StreamFormat
     return_sequences: bool
     interleave: int = 1
+    stateful: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,13 @@ def check_vectors(
     sink: StreamFormat,
     return_sequences: bool,
     interleave: int = 1,
+    clear: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Raise `InputError` unless the vectors have the shapes of the streams, and a sequence."""
+    """Raise `InputError` unless the vectors have the shapes of the streams, and a sequence.
+
+    `clear` (batch, steps) is `s_axis_tuser` of a stateful core. The first burst must begin anew, so
+    that the vectors can be played again.
+    """
     if codes.ndim != 3 or 0 in codes.shape or codes.shape[2] != source.lanes:
         raise InputError(
             f"input codes must have shape (batch, steps, {source.lanes}) with at least one "
@@ -96,6 +107,15 @@ def check_vectors(
     shape = (batch, steps, sink.lanes) if return_sequences else (batch, sink.lanes)
     if expected.shape != shape:
         raise InputError(f"expected codes must have shape {shape}, not {expected.shape}")
+    if clear is None:
+        return
+    if clear.dtype != np.bool_ or clear.shape != (batch, steps):
+        raise InputError(
+            f"clear must be True and False of shape {(batch, steps)}, not {clear.dtype} of shape "
+            f"{clear.shape}"
+        )
+    if not clear[:interleave, 0].all():
+        raise InputError("clear must be True for the first step of the first burst's sequences")
 
 
 def back_to_back_sequences(batch: int, steps: int) -> int:
@@ -115,7 +135,7 @@ def by_sequence(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
     return codes.reshape(bursts, -1, interleave, lanes).transpose(0, 2, 1, 3)
 
 
-def in_turn(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
+def in_turn(codes: NDArray[C], interleave: int) -> NDArray[C]:
     """Return codes (sequences, beats, lanes) as bursts (bursts, beats, lanes), taking turns."""
     sequences, _, lanes = codes.shape
     bursts = sequences // interleave
@@ -123,7 +143,7 @@ def in_turn(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
     return turns.reshape(bursts, -1, lanes)
 
 
-def whole_bursts(codes: NDArray[np.int64], interleave: int) -> NDArray[np.int64]:
+def whole_bursts(codes: NDArray[C], interleave: int) -> NDArray[C]:
     """Return codes (sequences, ...) with the first ones repeated up to a multiple."""
     if not len(codes):
         return codes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnnrtl
-from rnnrtl.errors import OutputError, ToolError
+from rnnrtl.errors import InputError, OutputError, ToolError
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.simulate.measurement import (
     RESET_ROUNDS,
@@ -34,6 +34,7 @@ def write_testbench(
     codes: NDArray[np.int64],
     expected: NDArray[np.int64],
     *,
+    clear: NDArray[np.bool_] | None = None,
     stalls: bool = True,
     seed: int = 0,
     stall_sequences: int | None = None,
@@ -52,6 +53,9 @@ def write_testbench(
     ----------
     codes, expected : arrays of int64
         Input (batch, steps, features) and output (batch, outputs) or (batch, steps, outputs).
+    clear : array of bool, optional
+        Of a stateful core: which steps begin from the initial state (batch, steps). The expected
+        output is that of the sequences in this order.
     stalls : bool
         Also run sequences under random stalls.
     seed : int
@@ -74,6 +78,8 @@ def write_testbench(
     OutputError
         A folder that cannot be written.
     """
+    if hardware.stateful is (clear is None):
+        raise InputError("clear goes with a stateful core, and such a core needs it")
     check_vectors(
         codes,
         expected,
@@ -81,6 +87,7 @@ def write_testbench(
         hardware.output,
         hardware.return_sequences,
         hardware.interleave,
+        clear,
     )
     batch, steps = codes.shape[:2]
     phases = ["latency", "back_to_back", *(["stalls"] if stalls else []), "reset"]
@@ -94,6 +101,7 @@ def write_testbench(
         "steps": steps,
         "sequences": batch,
         "interleave": hardware.interleave,
+        "stateful": hardware.stateful,
         "seed": seed,
         "phases": phases,
         "stall_sequences": default_stall_sequences(batch // hardware.interleave)
@@ -117,6 +125,8 @@ def write_testbench(
         (directory / f"{hardware.top}.v").write_text(hardware.verilog)
         np.save(directory / "inputs.npy", codes.astype(np.int64))
         np.save(directory / "expected.npy", expected.astype(np.int64))
+        if clear is not None:
+            np.save(directory / "clear.npy", clear)
         path.write_text(json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write the testbench to {directory}: {error}") from error
