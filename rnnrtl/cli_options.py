@@ -26,6 +26,15 @@ MODEL = "trained network: Keras .keras or .h5, .onnx, PyTorch .pt, .safetensors 
 DATA = ".npy, or .npz with `x`: (batch, steps, features)"
 """Help of what `read_x` reads."""
 
+Normalise = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads Optional
+    typer.Option(
+        "--normalise",
+        help=".npz with `mean` and `scale`: fold (x - mean) / scale into the first layer",
+    ),
+]
+"""Option of what `read_normalise` reads."""
+
 
 def made_design(
     model: Annotated[Path, typer.Argument(help=MODEL)],
@@ -98,6 +107,7 @@ def made_design(
         Optional[Path],  # noqa: UP045
         typer.Option("--architecture", help="JSON of a Keras model whose .h5 holds weights only"),
     ] = None,
+    normalise: Normalise = None,
     name: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--name", help="Verilog top module"),
@@ -109,6 +119,7 @@ def made_design(
         steps=steps,
         activations=pairs("--activation", activations),
         architecture=architecture,
+        normalise=read_normalise(normalise),
     )
     # A word by itself is for all layers that no LAYER=STRATEGY names.
     asked = [text if "=" in text else f"*={text}" for text in strategy or ["auto"]]
@@ -199,6 +210,15 @@ def read_x(path: Path, name: str = "x") -> NDArray[Any]:
             return np.asarray(found[name])
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise InputError(f"cannot read {name} from {path}: {error}") from None
+
+
+def read_normalise(path: Path | None) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Return the arrays `mean` and `scale` of an .npz file, None without one."""
+    if path is None:
+        return None
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: normalisation needs an .npz file, with `mean` and `scale`")
+    return read_x(path, "mean"), read_x(path, "scale")
 
 
 def read_metric(name: str | None, path: Path) -> Metric | None:

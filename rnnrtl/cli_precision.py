@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 import rnnrtl
-from rnnrtl.cli_options import DATA, MODEL, read_metric, read_precision, read_x
+from rnnrtl.cli_options import (
+    DATA,
+    MODEL,
+    Normalise,
+    read_metric,
+    read_normalise,
+    read_precision,
+    read_x,
+)
 from rnnrtl.files import write_whole
 from rnnrtl.tuning.metrics import METRICS
 from rnnrtl.tuning.search import SPARE
@@ -43,12 +51,13 @@ def precision(
         Optional[Path],  # noqa: UP045
         typer.Option("--state", help="what was tried: OUTPUT.search.json, removed when done"),
     ] = None,
+    normalise: Normalise = None,
 ) -> None:
     """Find the fewest bits that keep a metric, or the outputs, on data.
 
     After Ctrl-C the same command goes on from where it was.
     """
-    network = rnnrtl.load(model)
+    network = rnnrtl.load(model, normalise=read_normalise(normalise))
     x, figure = read_x(data), read_metric(metric, data)
     target = None if figure is None else keep * figure(network.predict(x))
     kept = state or Path(f"{output}.search.json")
@@ -93,13 +102,15 @@ def scan(
         typer.Option("--output", "-o", help=".md, .png or .svg file; may be repeated"),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="processes at work")] = 1,
+    normalise: Normalise = None,
 ) -> None:
     """Compare formats on data: largest output error and metric against bits, table and plot."""
     asked = [read_precision(text) for text in formats or _of_widths(widths, integer_bits)]
     for path in output or []:
         if path.suffix not in (".md", ".png", ".svg"):
             raise typer.BadParameter(f"{path} is no .md, .png or .svg", param_hint="--output")
-    network, x, figure = rnnrtl.load(model), read_x(data), read_metric(metric, data)
+    network = rnnrtl.load(model, normalise=read_normalise(normalise))
+    x, figure = read_x(data), read_metric(metric, data)
     with Progress(transient=True, console=Console(stderr=True)) as bars, ExitStack() as stack:
         task = bars.add_task("scanning", total=len(asked))
         found = rnnrtl.scan(

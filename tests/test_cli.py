@@ -78,6 +78,20 @@ def test_a_file_of_weights_with_its_architecture() -> None:
     assert "keras2_lstm" in run.stdout
 
 
+def test_normalised_input(model: Path, tmp_path: Path) -> None:
+    network = rnnrtl.load(model)
+    x = np.random.default_rng(0).normal(5, 2, (4, 3, network.features))
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "norm.npz", mean=5.0, scale=np.full(network.features, 2.0))
+    words = ("--normalise", tmp_path / "norm.npz", "-d", tmp_path / "x.npy")
+    done = rnnrtl_command("scan", model, *words, "-p", "fixed<24,8>")
+    assert done.returncode == 0, done.stderr
+    folded = rnnrtl.load(model, normalise=(5.0, 2.0))
+    np.testing.assert_allclose(folded.predict(x), network.predict((x - 5) / 2), rtol=0, atol=1e-12)
+    error = rnnrtl.scan(folded, ["fixed<24,8>"], x).table().splitlines()[-1]
+    assert error in done.stdout
+
+
 def test_estimate_counts_cells(model: Path) -> None:
     done = rnnrtl_command("estimate", model, "-p", "fixed<8,3>", "-t", "ice40", "--clock-mhz", 20)
     assert done.returncode == 0, done.stderr
@@ -196,6 +210,8 @@ BAD = [
     (("--clock-mhz", "0"), 1, "clock_mhz must be a positive number"),
     (("--name", "a b"), 1, "'a b' is no Verilog module name"),
     (("-a", "dense=relu"), 1, "dense"),
+    (("--normalise", "missing.npz"), 1, "cannot read mean from missing.npz"),
+    (("--normalise", "mean.npy"), 1, "needs an .npz file, with `mean` and `scale`"),
     (("--steps", "0"), 1, "steps"),
     (("--frobnicate",), 2, "No such option"),
 ]

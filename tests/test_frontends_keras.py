@@ -24,7 +24,7 @@ WORDS = sorted(set(ACTIVATIONS) - {"hard_sigmoid_keras2", "hard_sigmoid_hgq", "h
 def random_model(rng: np.random.Generator) -> Any:
     """Return a model of one to three cells and up to two dense layers, all weights random."""
     layers = keras.layers
-    found: list[Any] = []
+    found: list[Any] = [random_normalisation(rng)] if rng.random() < 0.6 else []
     depth = int(rng.integers(1, 4))
     for number in range(depth):
         options = {
@@ -39,11 +39,19 @@ def random_model(rng: np.random.Generator) -> Any:
         else:
             after = bool(rng.random() < 0.5)
             found.append(layers.GRU(int(rng.integers(1, 6)), reset_after=after, **options))
+        if rng.random() < 0.5:
+            found.append(layers.BatchNormalization(scale=bool(rng.random() < 0.7)))
+        if rng.random() < 0.3:
+            found.append(layers.Activation(str(rng.choice(WORDS))))
         if options["return_sequences"] and rng.random() < 0.4:
             found.append(layers.TimeDistributed(layers.Dense(4, activation="relu")))
     for _ in range(int(rng.integers(0, 3))):
         found += [layers.Dropout(0.3), layers.Dense(int(rng.integers(2, 6)))]
+        if rng.random() < 0.5:
+            found.append(layers.BatchNormalization(center=bool(rng.random() < 0.7)))
         found.append([layers.Activation(str(rng.choice(WORDS))), layers.Softmax()][rng.integers(2)])
+    if rng.random() < 0.3:
+        found.append(layers.Rescaling(2.0, 1.0))
     inputs = keras.Input((None if rng.random() < 0.5 else STEPS, FEATURES))
     if rng.random() < 0.5:
         model = keras.Sequential([inputs, *found])
@@ -52,8 +60,25 @@ def random_model(rng: np.random.Generator) -> Any:
         for layer in found:
             y = layer(y)
         model = keras.Model(inputs, y)
-    model.set_weights([rng.normal(0, 0.6, each.shape) for each in model.get_weights()])
+    for each in model.variables:
+        values = rng.normal(0, 0.6, each.shape)
+        each.assign(np.abs(values) + 0.2 if "variance" in each.path else values)
     return model
+
+
+def random_normalisation(rng: np.random.Generator) -> Any:
+    """Return a layer that normalises the input, by data that it saw or by what it is told."""
+    layers = keras.layers
+    kind = rng.integers(4)
+    if kind == 0:
+        return layers.BatchNormalization()
+    if kind == 1:
+        return layers.Rescaling(0.5, [1.0, 2.0, 3.0])
+    if kind == 2:
+        return layers.Normalization(mean=[1.0, 0.0, -1.0], variance=[1.0, 2.0, 0.5])
+    layer = layers.Normalization(axis=-1 if rng.random() < 0.6 else None)
+    layer.adapt(rng.normal(1, 2, (50, STEPS, FEATURES)))
+    return layer
 
 
 def assert_same(source: Any, x: Any, y: Any, **options: Any) -> None:

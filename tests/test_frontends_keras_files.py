@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "Bidirectional",
             "Masking",
             "Embedding",
-            "BatchNormalization",
+            "LayerNormalization",
             "Lambda",
             "RNN",
             "CuDNNGRU",
@@ -215,10 +215,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "reshape": (
         made.sequential(made.RNN, head("Reshape", target_shape=[2, 2])),
         "changes the shape",
-    ),
-    "activation of an LSTM": (
-        made.sequential(made.RNN, head("Activation", activation="relu")),
-        "does not follow a Dense",
     ),
     "clipped relu": (
         made.sequential(made.RNN, made.HEAD, head("ReLU", max_value=6)),

@@ -182,11 +182,6 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
         [*LAST, node("Gemm", "t K", "a"), node("Relu", "a", "b"), node("Tanh", "a", "y")],
         "takes what an earlier layer gave",
     ),
-    "relu of an LSTM": ([*LAST, node("Relu", "t", "y")], "does not follow a Gemm"),
-    "two activations": (
-        [*LAST, node("Gemm", "t K", "a"), node("Relu", "a", "b"), node("Tanh", "b", "y")],
-        "does not follow a Gemm",
-    ),
     "softmax of the batch": (
         [*LAST, node("Gemm", "t K", "a"), node("Softmax", "a", "y", axis=0)], "axis=0",
     ),

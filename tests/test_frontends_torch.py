@@ -119,8 +119,8 @@ def test_something_before_the_first_linear_must_be_said() -> None:
     with pytest.raises(ModelError, match=r'rnn and head_1.*\{"rnn": "linear"\}'):
         load(state)
     assert load(state, activations={"rnn": "linear"}).outputs == 1
-    with pytest.raises(UnsupportedError, match="after the recurrent layer 'rnn'"):
-        load(state, activations={"rnn": "relu"})
+    rnn, relu, _ = load(state, activations={"rnn": "relu"}).layers
+    assert (rnn.name, relu.name, relu.activation) == ("rnn", "rnn_relu", "relu")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int8"])
@@ -171,11 +171,25 @@ BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
         ModelError, "'weight_ih_l0' is missing",
     ),
     "unknown key": (with_key("scale", torch.zeros(3)), ModelError, "unknown key 'scale'"),
-    "batch norm": (
-        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).state_dict(), ModelError, "running_mean",
+    "batch norm of another length": (
+        nn.Sequential(nn.GRU(3, 4), nn.BatchNorm1d(3), nn.Linear(4, 1)).state_dict(),
+        ModelError, "layer_2': the normalisation before it is of 3 features, it takes 4",
+    ),
+    "half a batch norm": (
+        {"weight": torch.ones(3), "running_mean": torch.ones(3), "running_var": torch.ones(3)},
+        ModelError, "'running_mean' needs running_var, and weight and bias or neither",
+    ),
+    "batch norm of two lengths": (
+        {"0.running_mean": torch.ones(3), "0.running_var": torch.ones(4)},
+        ModelError, r"'0': its arrays differ in shape: mean \(3,\), variance \(4,\)",
+    ),
+    "what follows a batch norm": (
+        Custom(None, a=nn.BatchNorm1d(3), b=nn.Linear(3, 1)).state_dict(), ModelError,
+        "between a and b",
     ),
     "layer norm": (
-        nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).state_dict(), ModelError, "'1.weight' has",
+        nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).state_dict(), UnsupportedError,
+        "'1.weight' is a vector, as those of LayerNorm",
     ),
     "weight in recurrent": (
         with_key("weight", torch.zeros(3, 3)), ModelError, "unknown key 'weight' in a recurrent",

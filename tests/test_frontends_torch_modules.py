@@ -11,7 +11,14 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError  # noqa: E40
 from rnnrtl.frontends import load  # noqa: E402
 from rnnrtl.layers import Dense  # noqa: E402
 from tests.frontend_models import FEATURES, UNITS  # noqa: E402
-from tests.torch_models import Custom, LastState, Tagger, assert_same, sequences  # noqa: E402
+from tests.torch_models import (  # noqa: E402
+    Custom,
+    LastState,
+    Tagger,
+    assert_same,
+    sequences,
+    trained,
+)
 
 nn = torch.nn
 
@@ -143,11 +150,26 @@ BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "plain RNN": (nn.RNN(3, 4), UnsupportedError, "RNN is not supported"),
     "bidirectional": (nn.GRU(3, 4, bidirectional=True), UnsupportedError, "bidirectional"),
     "projection": (nn.LSTM(3, 4, proj_size=2), UnsupportedError, "projections"),
-    "activation of a state": (
-        gru_and(lambda m, x: m.act(m.rnn(x)[0]), act=nn.ReLU()), UnsupportedError, "'act' .ReLU",
+    "layer norm": (
+        gru_and(lambda m, x: m.norm(m.rnn(x)[0]), norm=nn.LayerNorm(4)), UnsupportedError,
+        r"'norm' \(LayerNorm\) is not supported: it divides by what it measures of each vector",
     ),
-    "two activations": (
-        nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Tanh()), UnsupportedError, r"'2' \(Tanh\)",
+    "norm of batches": (
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+        UnsupportedError, "track_running_stats=False",
+    ),
+    "norm without weights": (
+        nn.Sequential(nn.Linear(3, 4), nn.LazyBatchNorm1d()), UnsupportedError, "LazyBatchNorm1d",
+    ),
+    "norm of steps": (
+        gru_and(lambda m, x: m.norm(m.rnn(x)[0]), norm=nn.BatchNorm1d(4)), ModelError,
+        "fails on an input",
+    ),
+    "norm of as many steps": (
+        Custom(
+            lambda m, x: m.rnn(m.norm(x))[0], norm=trained(nn.BatchNorm1d(5)), rnn=nn.GRU(5, 5)
+        ),
+        ModelError, "forward of Custom.*differ",
     ),
     "own parameter": (
         gru_and(lambda m, x: m.rnn(x, m.h0)[0], h0=nn.Parameter(torch.zeros(1, 1, 4))),

@@ -13,6 +13,17 @@ def sequences(*shape: int) -> Any:
     return torch.from_numpy(np.random.default_rng(2).standard_normal(shape))
 
 
+def trained(norm: Any) -> Any:
+    """Return a BatchNorm1d with weights and statistics as if it had been trained."""
+    rng = np.random.default_rng(8)
+    with torch.no_grad():
+        for name, values in norm.state_dict().items():
+            if values.ndim:
+                drawn = rng.uniform(0.3, 2, values.shape) * (1 if "var" in name else -0.7)
+                values.copy_(torch.from_numpy(drawn))
+    return norm
+
+
 class Tagger(nn.Module):
     """A recurrent layer, the last state or every one, a head, and what forward adds to it."""
 

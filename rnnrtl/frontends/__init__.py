@@ -10,6 +10,7 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.arrays import read_arrays
 from rnnrtl.frontends.brevitas import is_brevitas, read_brevitas
+from rnnrtl.frontends.folding import normalised
 from rnnrtl.frontends.hgq import is_hgq, read_hgq
 from rnnrtl.frontends.module import read_module
 from rnnrtl.frontends.names import module_name
@@ -42,6 +43,7 @@ def load(
     steps: int | None = None,
     activations: Mapping[str, str] | None = None,
     architecture: str | PathLike[str] | None = None,
+    normalise: tuple[object, object] | None = None,
 ) -> Network:
     """Read a trained network.
 
@@ -58,10 +60,14 @@ def load(
     steps
         Time steps of a sequence, in place of what the source says.
     activations
-        Layer name -> "linear", "relu", "sigmoid" or "tanh", in place of what the source says. A
-        state dict says none, so it needs those between its Linear layers: {"head.0": "relu"}.
+        Layer name -> activation: of a dense layer in place of what the source says, behind a
+        recurrent layer or a BatchNorm1d one more. A state dict says none, so it needs those
+        between its Linear layers: {"head.0": "relu"}.
     architecture
         Path of the JSON of a Keras model (``to_json()``) whose ``.h5`` holds weights only.
+    normalise
+        (mean, scale), each one number or one for each feature: the network was trained on
+        (x - mean) / scale, and shall take x itself. It goes into the first layer's weights.
 
     Raises
     ------
@@ -96,6 +102,8 @@ def load(
             f"cannot load a network from {kind}: pass a path, a dict of arrays, a keras.Model, "
             "a torch.nn.Module or a Network"
         )
+    if normalise is not None:
+        network = normalised(network, normalise)
     return network if steps is None else network.replace(steps=steps)
 
 

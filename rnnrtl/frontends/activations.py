@@ -1,9 +1,14 @@
-"""What follows each layer, as the user says it: load(..., activations={"head.0": "relu"})."""
+"""What follows each layer, as the user says it: load(..., activations={"head.0": "relu"}).
+
+Behind a recurrent layer or a folded normalisation it becomes a dense layer of its own, whose kernel
+is the identity.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.errors import ModelError
+from rnnrtl.frontends.folding import Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.layers import Dense, Layer
 
@@ -28,29 +33,31 @@ def by_layer(activations: Mapping[str, str] | None) -> dict[str, str]:
     return named
 
 
-def apply(layers: Iterable[Layer], activations: Mapping[str, str]) -> tuple[Layer, ...]:
-    """Return the layers with their activations replaced.
-
-    A recurrent layer takes only "linear": nothing stands between it and the next layer.
-    """
-    layers = tuple(layers)
-    names = [layer.name for layer in layers]
+def check_names(names: Iterable[str], activations: Mapping[str, str]) -> None:
+    """Raise ModelError for an activation behind a layer that there is not."""
+    names = tuple(names)
     for name in activations:
         if name not in names:
             raise ModelError(
                 f"activations names the layer {name!r}, but the layers are {', '.join(names)}"
             )
-    return tuple(_with(layer, activations.get(layer.name)) for layer in layers)
 
 
-def _with(layer: Layer, activation: str | None) -> Layer:
-    if activation is None:
-        return layer
-    if isinstance(layer, Dense):
-        return replace(layer, activation=activation)
-    if activation != "linear":
-        raise UnsupportedError(
-            f"activations puts {activation!r} after the recurrent layer {layer.name!r}: only "
-            "'linear' (nothing) can follow one"
-        )
-    return layer
+def follow(chain: Chain, name: str, activations: Mapping[str, str]) -> None:
+    """Put behind the layer of this name, which was added last, what the user says follows it."""
+    word = activations.get(name, "linear")
+    chain.activate(f"{name}_{word}", word)
+
+
+def apply(layers: Iterable[Layer], activations: Mapping[str, str]) -> tuple[Layer, ...]:
+    """Return the layers with the activations of dense ones replaced, and others added."""
+    layers = tuple(layers)
+    check_names((layer.name for layer in layers), activations)
+    chain = Chain()
+    for layer in layers:
+        if isinstance(layer, Dense) and layer.name in activations:
+            chain.add(replace(layer, activation=activations[layer.name]))
+        else:
+            chain.add(layer)
+            follow(chain, layer.name, activations)
+    return chain.finished()

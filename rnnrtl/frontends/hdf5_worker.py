@@ -81,8 +81,10 @@ class _Reader:
 
     def _unreadable(self, data: Any) -> str:
         """Return why a dataset is not read, or nothing."""
-        # bfloat16 is stored as integers of 16 bits, so integers are no weights.
-        if data.dtype.kind != "f" or data.shape is None:
+        # bfloat16 is stored as integers of 16 bits, so integers are no weights; but a single one
+        # may count, as beside the statistics of a Normalization.
+        counts = data.dtype.kind == "i" and data.shape == ()
+        if not (data.dtype.kind == "f" or counts) or data.shape is None:
             return f"holds {data.dtype} of shape {data.shape}, expected floats"
         count = math.prod(data.shape)
         self._limit -= count * 8

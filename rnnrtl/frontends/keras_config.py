@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends.folding import REFUSED
 from rnnrtl.frontends.values import brief
 
 # A configuration of a layer is about 2 KB; that of a model beyond this is no such thing.
@@ -28,14 +29,14 @@ DROPOUTS = (
 
 _KNOWN = (
     "InputLayer", "LSTM", "GRU", "Dense", "TimeDistributed", "Activation", "ReLU", "ELU", "Softmax",
-    "Flatten", "Reshape", *DROPOUTS,
+    "Flatten", "Reshape", "BatchNormalization", "Normalization", "Rescaling", *DROPOUTS,
 )  # fmt: skip
 _INSTEAD = {
     "SimpleRNN": "a plain RNN is no LSTM or GRU",
     "Bidirectional": "bidirectional layers are not supported",
     "Masking": "give sequences of their own length, masks are not supported",
     "Embedding": "give the embedded vectors as input",
-    "BatchNormalization": "fold it into the weights of the layer beside it",
+    **REFUSED,
     "Lambda": "it holds code, which is never run",
     "RNN": "use the LSTM or GRU layer instead of a cell in an RNN",
     "CuDNNLSTM": "load its weights into an LSTM layer and save that",

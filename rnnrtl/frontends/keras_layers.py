@@ -7,16 +7,19 @@ computes must have the value that rnnrtl computes, and an unknown one must be of
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
+from rnnrtl.frontends.folding import Chain
 from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
+from rnnrtl.frontends.keras_norms import NORMALISATIONS
 from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import GRU, LSTM, Dense, Layer
+from rnnrtl.layers import GRU, LSTM
 from rnnrtl.network import Network
 
 # What matters only in training, or says in other words what the arrays say.
@@ -67,9 +70,10 @@ def build(config: Config, arrays: Arrays) -> Network:
     unused = [name for name in arrays if arrays[name] and name not in builder.used]
     if unused:
         raise ModelError(f"there are weights of {unused[0]!r}, which the configuration has not")
-    if not builder.layers:
+    layers = builder.chain.finished()
+    if not layers:
         raise ModelError("the model has no layer with weights")
-    return Network(tuple(builder.layers), steps, stateful=bool(builder.stateful))
+    return Network(layers, steps, stateful=bool(builder.stateful))
 
 
 def _input_shape(spec: Spec) -> _Shape:
@@ -114,7 +118,7 @@ class _Builder:
     """Adds layer after layer; knows the names of Keras' classes."""
 
     def __init__(self, version: int | None, arrays: Arrays) -> None:
-        self.layers: list[Layer] = []
+        self.chain = Chain()
         self.used: set[str] = set()
         self.stateful: bool | None = None  # before the first recurrent layer
         self._version, self._arrays = version, arrays
@@ -130,6 +134,7 @@ class _Builder:
             "Softmax": self._softmax,
             "Flatten": self._flatten,
             "Reshape": self._reshape,
+            **dict.fromkeys(NORMALISATIONS, self._normalise),
             **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
 
@@ -194,7 +199,7 @@ class _Builder:
         }
         self._check_shapes(spec, parameters, expected)
         layer = recurrent_layer(spec.name, parameters)
-        self.layers.append(layer)
+        self.chain.add(layer)
         return _Shape(shape.steps, units, sequence=layer.return_sequences)
 
     def _dense(self, spec: Spec, shape: _Shape) -> _Shape:
@@ -207,7 +212,7 @@ class _Builder:
         }
         expected = {"kernel": (shape.features, units), "bias": (units,)}
         self._check_shapes(spec, parameters, expected)
-        self.layers.append(dense_layer(spec.name, parameters))
+        self.chain.add(dense_layer(spec.name, parameters))
         return replace(shape, features=units)
 
     def _check_shapes(
@@ -237,45 +242,46 @@ class _Builder:
         inner = read_spec(spec.options.get("layer"))
         if not shape.sequence:
             raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
-        if inner.kind not in ("Dense", "Activation", "Dropout"):
-            raise UnsupportedError(f"{spec} holds {inner}: only Dense is supported there")
+        if inner.kind not in ("Dense", "Activation", "Dropout", "BatchNormalization"):
+            raise UnsupportedError(
+                f"{spec} holds {inner}: only Dense and BatchNormalization are supported there"
+            )
         # A layer on each step is what every layer but a recurrent one is here.
-        return self.add(replace(inner, name=spec.name), shape)
+        inner = replace(inner, name=spec.name)
+        return replace(self.add(inner, replace(shape, sequence=False)), sequence=True)
 
     def _activation(self, spec: Spec, shape: _Shape) -> _Shape:
         _check_options(spec)
-        return self._fold(spec, self._word(spec, "activation"), shape)
+        return self._follow(spec, self._word(spec, "activation"), shape)
 
     def _relu(self, spec: Spec, shape: _Shape) -> _Shape:
         for key in ("max_value", "negative_slope", "threshold"):
             if spec.options.get(key):
                 value = brief(spec.options[key])
                 raise UnsupportedError(f"{spec}: {key}={value} is not supported, only max(x, 0)")
-        return self._fold(spec, "relu", shape)
+        return self._follow(spec, "relu", shape)
 
     def _elu(self, spec: Spec, shape: _Shape) -> _Shape:
         if spec.options.get("alpha", 1.0) != 1.0:
             alpha = brief(spec.options["alpha"])
             raise UnsupportedError(f"{spec}: alpha={alpha} is not supported, only 1")
-        return self._fold(spec, "elu", shape)
+        return self._follow(spec, "elu", shape)
 
     def _softmax(self, spec: Spec, shape: _Shape) -> _Shape:
         axis = spec.options.get("axis", -1)
         if axis not in (-1, [-1], 2 if shape.sequence else 1):
             raise UnsupportedError(f"{spec}: axis={brief(axis)} is not supported, only the last")
-        return self._fold(spec, "softmax", shape)
+        return self._follow(spec, "softmax", shape)
 
-    def _fold(self, spec: Spec, activation: str, shape: _Shape) -> _Shape:
-        """Make an activation part of the dense layer before it."""
-        if activation == "linear":
-            return shape
-        last = self.layers[-1] if self.layers else None
-        if not isinstance(last, Dense) or last.activation != "linear":
-            raise UnsupportedError(
-                f"{spec} does not follow a Dense layer without an activation: only there "
-                f"{activation!r} can stand"
-            )
-        self.layers[-1] = replace(last, activation=activation)
+    def _follow(self, spec: Spec, activation: str, shape: _Shape) -> _Shape:
+        self.chain.activate(spec.name, activation, shape.features)
+        return shape
+
+    def _normalise(self, spec: Spec, shape: _Shape) -> _Shape:
+        read, options = NORMALISATIONS[spec.kind]
+        _check_options(spec, *options)
+        axes = 3 if shape.sequence else 2
+        self.chain.affine(spec.name, read(spec, axes, partial(self._weights, spec)))
         return shape
 
     def _flatten(self, spec: Spec, shape: _Shape) -> _Shape:

@@ -13,7 +13,9 @@ import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends import activations as act
-from rnnrtl.frontends.state_dict import read_group, with_sequences
+from rnnrtl.frontends.folding import REFUSED, Chain
+from rnnrtl.frontends.names import identifier
+from rnnrtl.frontends.state_dict import batch_norm, read_group, with_sequences
 from rnnrtl.layers import Dense, FloatArray, Layer
 from rnnrtl.network import Network
 
@@ -40,11 +42,11 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
     """Build the network of a module; the module itself is left as it is.
 
     `activations` (layer -> activation) says those that `forward` calls as functions.
-    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, Identity,
+    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, BatchNorm1d, Identity,
     Dropout and the activations, ModelError where the trial run gives other outputs.
     """
     torch: Any = importlib.import_module("torch")  # imported already, or there were no module
-    layers = act.apply(_layers(torch, module), activations)
+    layers = _layers(torch, module, activations)
     try:
         network = Network(with_sequences(layers, last=True))
     except ModelError as error:
@@ -53,33 +55,45 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
     return network.replace(layers=with_sequences(network.layers, last=sequences))
 
 
-def _layers(torch: Any, module: Any) -> list[Layer]:
-    layers: list[Layer] = []
-    activated = True  # whether an activation can follow no more
+def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[Layer, ...]:
+    chain = Chain()
+    names: list[str] = []
     batch_first: bool | None = None
     for name, leaf in _leaves(module):
         where = f"{name!r} ({type(leaf).__name__})" if name else type(leaf).__name__
-        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU):
-            if batch_first not in (None, leaf.batch_first):
-                raise UnsupportedError(f"{where}: batch_first differs from the layers before it")
-            batch_first = leaf.batch_first
-            layers += read_group(name, leaf.state_dict())
-            activated = True
-        elif isinstance(leaf, torch.nn.Linear):
-            layers += read_group(name, leaf.state_dict())
-            activated = False
+        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU | torch.nn.Linear):
+            if not isinstance(leaf, torch.nn.Linear):
+                if batch_first not in (None, leaf.batch_first):
+                    raise UnsupportedError(
+                        f"{where}: batch_first differs from the layers before it"
+                    )
+                batch_first = leaf.batch_first
+            for layer in read_group(name, leaf.state_dict()):
+                chain.add(layer)
+                names.append(layer.name)
+                act.follow(chain, layer.name, activations)
+        elif isinstance(leaf, torch.nn.BatchNorm1d):
+            if leaf.running_mean is None:
+                raise UnsupportedError(
+                    f"{where} measures each batch as it runs (track_running_stats=False), which no "
+                    "weights can hold"
+                )
+            names.append(identifier(name, fallback="norm"))
+            chain.affine(names[-1], batch_norm(name, leaf.state_dict(), leaf.eps))
+            act.follow(chain, names[-1], activations)
         elif (activation := _activation(torch, leaf, where)) is not None:
-            if activated:
-                raise UnsupportedError(f"{where} does not follow a Linear: only there it can stand")
-            last = layers.pop()
-            layers += act.apply([last], {last.name: activation})
-            activated = True
+            chain.activate(identifier(name, fallback=activation), activation)
         elif not _passes(torch, leaf):
             raise UnsupportedError(
-                f"{where} is not supported, only LSTM, GRU, Linear, "
-                f"{', '.join((*_ACTIVATIONS, *_TRANSPARENT))}"
+                f"{where} is not supported: "
+                + REFUSED.get(
+                    type(leaf).__name__,
+                    "only LSTM, GRU, Linear, BatchNorm1d, "
+                    + ", ".join((*_ACTIVATIONS, *_TRANSPARENT)),
+                )
             )
-    return layers
+    act.check_names(names, activations)
+    return chain.finished()
 
 
 def _activation(torch: Any, leaf: Any, where: str) -> str | None:
@@ -134,6 +148,7 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
         for _, leaf in _leaves(module)
         if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU)
     )
+    norms = any(isinstance(leaf, torch.nn.BatchNorm1d) for _, leaf in _leaves(module))
     difference, failure = np.inf, ""
     for dtype, tolerance in _TOLERANCE.items():
         try:
@@ -144,9 +159,13 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
                 f"{type(module).__name__} cannot be copied: {first_line(error)}"
             ) from None
         # A forward may transpose on its own, so the other order of the axes is tried too.
-        for batched in (batch_first, not batch_first):
+        inputs = [x, x.swapaxes(0, 1)] if batch_first else [x.swapaxes(0, 1), x]
+        # Given sequences, BatchNorm1d would take the steps for the features.
+        if norms and not network.recurrent:
+            inputs.insert(0, x.reshape(-1, network.features))
+        for given in inputs:
             try:
-                y = run_module(torch, twin, x if batched else x.swapaxes(0, 1), dtype)
+                y = run_module(torch, twin, given, dtype)
             except Exception as error:
                 failure = failure or first_line(error)
                 continue

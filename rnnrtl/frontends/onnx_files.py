@@ -8,7 +8,7 @@ Source of the equations: https://onnx.ai/onnx/operators/onnx__LSTM.html and onnx
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
+from rnnrtl.frontends.folding import REFUSED, Affine, Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
 from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, dense, recurrent
+from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
 from rnnrtl.frontends.state_dict import with_sequences
-from rnnrtl.layers import Dense, Layer
 from rnnrtl.network import Network
 
 # For lengths that the file leaves open: (the first axis, the second), both times different.
@@ -80,7 +81,7 @@ class _Run:
             self._lengths = (self._lengths[0], 1)
         self._units: int = shape[-1]
         self._steps_axis: int | None = None  # of the input; known from the first recurrent layer
-        self._layers: list[Layer] = []
+        self._chain = Chain()
         self._start = 0
         self._work = 0
         positions = self._lengths[0] * self._lengths[1]
@@ -114,7 +115,7 @@ class _Run:
         sequences = self._sequences()
         # The axis of the steps is known only with a recurrent layer.
         steps = self._graph.shape[self._steps_axis] if self._steps_axis is not None else None
-        return Network(with_sequences(self._layers, last=sequences), steps)
+        return Network(with_sequences(self._chain.finished(), last=sequences), steps)
 
     def _node(self, node: Node) -> Sequence[Any]:
         values = [self._input(node, name) for name in node.inputs]
@@ -144,7 +145,9 @@ class _Run:
                 == "f"
             ):
                 return (computed[0],)
-        if len(computed) > 1 or operator not in ("Gemm", "MatMul", "Add", "Dropout", *ACTIVATIONS):
+        if len(computed) > 1 or operator not in (
+            "Gemm", "MatMul", "Dropout", *NORMALISATIONS, *ACTIVATIONS
+        ):  # fmt: skip
             raise self._unsupported(node)
         if operator == "Dropout":
             if len(values) > 2 and values[2] is not None and np.any(values[2]):
@@ -154,14 +157,21 @@ class _Run:
             return (computed[0],)
         if operator in ACTIVATIONS:
             return (self._activation(node, values, data),)
-        if values[0] is not computed[0] and operator != "Add":
+        if operator in NORMALISATIONS:
+            return (self._affine(node, values, data),)
+        if values[0] is not computed[0]:
             raise UnsupportedError(f"{node} takes computed numbers as weights")
         return (self._dense(node, values, data),)
 
     def _unsupported(self, node: Node) -> UnsupportedError:
         return UnsupportedError(
-            f"{node} is not supported in this place: only LSTM, GRU, Gemm, MatMul and Add with "
-            f"weights, {', '.join(ACTIVATIONS)}, and what moves numbers between them"
+            f"{node} is not supported in this place: "
+            + REFUSED.get(
+                node.operator,
+                "only LSTM, GRU, Gemm and MatMul with weights, "
+                + ", ".join((*NORMALISATIONS, *ACTIVATIONS))
+                + ", and what moves numbers between them",
+            )
         )
 
     def _input(self, node: Node, name: str) -> Any:
@@ -173,15 +183,18 @@ class _Run:
             )
         return self._values[name]
 
+    def _earlier(self, node: Node) -> UnsupportedError:
+        return UnsupportedError(
+            f"{node} takes what an earlier layer gave: only layers one after the other are "
+            "supported"
+        )
+
     def _positions(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the position of each row of `data`, of the current layer's whole vectors."""
         numbers = data - self._start
         count = self._lengths[0] * self._lengths[1] * self._units
         if data.ndim == 0 or np.any(numbers < 0) or np.any(numbers >= count):
-            raise UnsupportedError(
-                f"{node} takes what an earlier layer gave: only layers one after the other are "
-                "supported"
-            )
+            raise self._earlier(node)
         rows = numbers[..., :1]
         if (
             data.shape[-1] != self._units
@@ -197,12 +210,11 @@ class _Run:
         self._units = units
         return _Data(self._start + positions[..., None] * units + np.arange(units))
 
-    def _name(self, node: Node) -> str:
-        """Return a name for a layer: its module's, where PyTorch's exporter says it."""
+    def _name(self, node: Node, kind: str = "dense") -> str:
+        """Return a name for a layer: its module's, where PyTorch's exporter says it, or `kind`."""
         module = "".join(node.name.strip("/").split("/")[-2:-1])
-        kind = node.operator.lower() if node.operator in ("LSTM", "GRU") else "dense"
         name = identifier(module, fallback=kind)
-        taken = [layer.name for layer in self._layers]
+        taken = [layer.name for layer in self._chain.layers]
         number = 1
         while (found := name if number == 1 else f"{name}_{number}") in taken:
             number += 1
@@ -214,7 +226,7 @@ class _Run:
         return positions if steps_axis == 0 else positions.T
 
     def _recurrent(self, node: Node, values: Sequence[Any]) -> Sequence[Any]:
-        layer = recurrent(node, self._name(node), values)
+        layer = recurrent(node, self._name(node, node.operator.lower()), values)
         if not isinstance(values[0], _Data) or values[0].numbers.ndim != 3:
             raise UnsupportedError(f"{node} does not take a sequence")
         rows = self._positions(node, values[0].numbers)
@@ -231,51 +243,48 @@ class _Run:
         if layer.features != self._units:
             raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
         bounded(node, rows.size * layer.units)
-        self._layers.append(layer)
+        self._chain.add(layer)
         every = self._numbered(rows, layer.units).numbers  # (steps, batch, units)
         last = every[-1:]
         if layout:
             return _Data(every.swapaxes(0, 1)[:, :, None]), _Data(last.swapaxes(0, 1))
         return _Data(every[:, None]), _Data(last)
 
-    def _last_dense(self, node: Node) -> Dense:
-        last = self._layers[-1] if self._layers else None
-        if not isinstance(last, Dense) or last.activation != "linear":
-            raise UnsupportedError(
-                f"{node} does not follow a Gemm or MatMul without an activation: only there it can "
-                "stand"
-            )
-        return last
-
     def _activation(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         rows = self._positions(node, data)
         activation = ACTIVATIONS[node.operator](node, values, data.ndim, self._graph.opset)
-        self._layers[-1] = replace(self._last_dense(node), activation=activation)
+        self._chain.activate(self._name(node, activation), activation, self._units)
         return self._numbered(rows, self._units)
 
     def _dense(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         rows = self._positions(node, data)
-        if node.operator == "Add":
-            (addend,) = (value for value in values if not isinstance(value, _Data))
-            bias = np.asarray(addend, np.float64)
-            if bias.size not in (1, self._units) or bias.size != (bias.shape or (1,))[-1]:
-                raise UnsupportedError(f"{node} adds an array of shape {bias.shape}, no bias")
-            layer = self._last_dense(node)
-            self._layers[-1] = replace(layer, bias=layer.bias + bias.ravel())
-        else:
-            layer = dense(node, self._name(node), values)
-            if layer.features != self._units:
-                raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
-            if node.operator == "Gemm" and (data.ndim != 2 or node.get("transA", 0)):
-                raise UnsupportedError(f"{node}: transA or an input of {data.ndim} axes")
-            bounded(node, rows.size * layer.units)
-            self._layers.append(layer)
+        layer = dense(node, self._name(node), values)
+        if layer.features != self._units:
+            raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
+        if node.operator == "Gemm" and (data.ndim != 2 or node.get("transA", 0)):
+            raise UnsupportedError(f"{node}: transA or an input of {data.ndim} axes")
+        bounded(node, rows.size * layer.units)
+        self._chain.add(layer)
         return self._numbered(rows, layer.units)
+
+    def _affine(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        """Scale and move each feature, wherever it stands in `data`."""
+        numbers = data - self._start
+        if np.any(numbers < 0):
+            raise self._earlier(node)
+        scale, offset = (
+            by_unit(node, part, numbers % self._units, self._units)
+            for part in NORMALISATIONS[node.operator](node, values, data.ndim)
+        )
+        self._chain.affine(self._name(node, "norm"), Affine(scale, offset))
+        before = self._start
+        self._start += self._lengths[0] * self._lengths[1] * self._units
+        return _Data(data - before + self._start)
 
     def _sequences(self) -> bool:
         """Tell whether the output is every step (True) or the last (False)."""
         output = self._values.get(self._graph.output)
-        if not isinstance(output, _Data) or not self._layers:
+        if not isinstance(output, _Data) or not self._chain.finished():
             raise UnsupportedError(f"the output {self._graph.output!r} comes from no layer")
         order = self._order(self._steps_axis or 0)
         found = output.numbers.ravel()

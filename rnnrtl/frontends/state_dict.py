@@ -2,12 +2,14 @@
 
 A recurrent layer has weight_ih_l0 (gates*units, features), weight_hh_l0 (gates*units, units) and
 bias_ih_l0, bias_hh_l0 (gates*units,), with _l1, _l2, ... where layers are stacked; gates i f g o
-(LSTM), r z n (GRU). A Linear has weight (units, features) and bias (units,).
-Source: the `Variables` of torch.nn.LSTM, torch.nn.GRU and torch.nn.Linear.
+(LSTM), r z n (GRU). A Linear has weight (units, features) and bias (units,). A BatchNorm1d has
+running_mean and running_var (features,), weight and bias (features,) or neither; `eps`, which no
+state dict holds, is 1e-5, PyTorch's default, unless a key of that name is put beside them.
+Source: the `Variables` of torch.nn.LSTM, torch.nn.GRU, torch.nn.Linear and torch.nn.BatchNorm1d.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,18 +17,27 @@ import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends import activations as act
+from rnnrtl.frontends.folding import Affine, Chain, standardised
 from rnnrtl.frontends.gates import PYTORCH_ORDER, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
 from rnnrtl.layers import GRU, LSTM, Dense, Layer
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
-_KNOWN = "weight and bias (Linear), or weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0"
+_KNOWN = (
+    "weight and bias (Linear), weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (LSTM, GRU), or "
+    "running_mean and running_var (BatchNorm1d)"
+)
+_NORM = {
+    "running_mean": "mean", "running_var": "variance", "weight": "gamma", "bias": "beta",
+}  # fmt: skip
 
 
 def is_state_dict(parameters: Iterable[str]) -> bool:
     """Tell PyTorch's parameter names from Keras'; both have `bias`."""
-    return any(name == "weight" or _RECURRENT.fullmatch(name) for name in parameters)
+    return any(
+        name in ("weight", "running_mean") or _RECURRENT.fullmatch(name) for name in parameters
+    )
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class _Found:
     """A layer and the prefix of its keys, which may be the position in a Sequential."""
 
     prefix: str
-    layer: Layer
+    name: str
+    layer: Layer | Affine
 
 
 def read_state_dict(
@@ -47,15 +59,50 @@ def read_state_dict(
     Sequential. The last Linear is linear by default. All steps of the last recurrent layer are
     given on where nothing follows it (as torch.nn.LSTM itself does), else only its last state.
     """
-    found = [
-        _Found(prefix, layer)
-        for prefix, parameters in groups.items()
-        for layer in read_group(prefix, parameters)
-    ]
+    found = [each for prefix, parameters in groups.items() for each in _found(prefix, parameters)]
+    act.check_names((each.name for each in found), activations)
     _check_gaps(found, activations)
-    layers = [each.layer for each in found]
-    only_recurrent = not any(isinstance(layer, Dense) for layer in layers)
-    return act.apply(with_sequences(layers, last=only_recurrent), activations)
+    chain = Chain()
+    for each in found:
+        if isinstance(each.layer, Affine):
+            chain.affine(each.name, each.layer)
+        else:
+            chain.add(each.layer)
+        act.follow(chain, each.name, activations)
+    only_recurrent = not any(isinstance(each.layer, Dense | Affine) for each in found)
+    return with_sequences(chain.finished(), last=only_recurrent)
+
+
+def _found(prefix: str, parameters: Mapping[str, object]) -> Iterator[_Found]:
+    if "running_mean" in parameters:
+        yield _Found(prefix, identifier(prefix, fallback="norm"), batch_norm(prefix, parameters))
+        return
+    for layer in read_group(prefix, parameters):
+        yield _Found(prefix, layer.name, layer)
+
+
+def batch_norm(
+    prefix: str, parameters: Mapping[str, object], epsilon: float | None = None
+) -> Affine:
+    """Build what a BatchNorm1d does in evaluation; see the module."""
+    for name in parameters:
+        if name not in (*_NORM, "num_batches_tracked", "eps"):
+            raise ModelError(f"unknown key {joined(prefix, name)!r} in a batch normalisation")
+    values = {
+        name: as_array(parameters[key], joined(prefix, key), (None,))
+        for key, name in _NORM.items()
+        if key in parameters
+    }
+    if "variance" not in values or len({"gamma", "beta"} & set(values)) == 1:
+        raise ModelError(
+            f"{joined(prefix, 'running_mean')!r} needs running_var, and weight and bias or neither"
+        )
+    if epsilon is None:
+        given = as_array(parameters.get("eps", 1e-5), joined(prefix, "eps"))
+        if given.size != 1:
+            raise ModelError(f"{joined(prefix, 'eps')!r} must be one number")
+        epsilon = float(given.item())
+    return standardised(f"batch normalisation {prefix!r}", epsilon, values)
 
 
 def with_sequences(layers: Iterable[Layer], *, last: bool) -> tuple[Layer, ...]:
@@ -99,6 +146,11 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
 def _linear(prefix: str, parameters: Mapping[str, object]) -> Dense:
     if "weight" not in parameters:
         raise ModelError(f"{joined(prefix, 'weight')!r} is missing")
+    if as_array(parameters["weight"], joined(prefix, "weight")).ndim == 1:
+        raise UnsupportedError(
+            f"{joined(prefix, 'weight')!r} is a vector, as those of LayerNorm, GroupNorm and PReLU "
+            "are, which are not supported"
+        )
     kernel = as_array(parameters["weight"], joined(prefix, "weight"), (None, None))
     bias = np.zeros(kernel.shape[0])
     if "bias" in parameters:
@@ -142,7 +194,7 @@ def _check_gaps(found: list[_Found], activations: Mapping[str, str]) -> None:
     """Raise where something without weights may stand after a layer and nobody says what."""
     unknown: list[str] = []
     for before, after in pairwise(found):
-        if not isinstance(after.layer, Dense) or before.layer.name in activations:
+        if not isinstance(after.layer, Dense | Affine) or before.name in activations:
             continue
         place, next_place = _place(before.prefix), _place(after.prefix)
         neighbours = bool(
@@ -150,11 +202,11 @@ def _check_gaps(found: list[_Found], activations: Mapping[str, str]) -> None:
         )
         # A layer in front of the first Linear of a Sequential: a Dropout, or a ReLU?
         starts = next_place is None or next_place[1] == 0
-        if not neighbours and (isinstance(before.layer, Dense) or not starts):
-            unknown.append(f"{before.layer.name} and {after.layer.name}")
+        if not neighbours and (isinstance(before.layer, Dense | Affine) or not starts):
+            unknown.append(f"{before.name} and {after.name}")
     if unknown:
         first = unknown[0].split()[0]
-        dense = any(each.layer.name == first and isinstance(each.layer, Dense) for each in found)
+        dense = any(each.name == first and isinstance(each.layer, Dense | Affine) for each in found)
         example = "relu" if dense else "linear"
         raise ModelError(
             f"a state dict does not say what stands between {', '.join(unknown)}: say it with "

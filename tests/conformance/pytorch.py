@@ -186,7 +186,7 @@ HEADS: Mapping[str, tuple[Make, Answer]] = {
     "LogSoftmax(-1)": (nn("LogSoftmax", -1), Refused("(LogSoftmax) is not")),
     "PReLU": (nn("PReLU"), Refused("(PReLU) is not")),
     "LayerNorm": (nn("LayerNorm", 2), Refused("(LayerNorm) is not")),
-    "BatchNorm1d": (nn("BatchNorm1d", 2), Refused("(BatchNorm1d) is not")),
+    "BatchNorm1d": (nn("BatchNorm1d", 2), WORKS),
 }
 
 
@@ -195,6 +195,14 @@ CHAINS: Mapping[str, Make] = {
     "Linear with bias=False": tagger(head=linear(bias=False)),
     "Linear, ReLU, Linear": tagger(
         head=lambda t: t.nn.Sequential(t.nn.Linear(UNITS, 3), t.nn.ReLU(), t.nn.Linear(3, 1))
+    ),
+    "BatchNorm1d, ReLU after the last state": own(
+        lambda m, x: m.head(m.act(m.norm(m.rnn(x)[0][:, -1]))),
+        rnn=rnn("GRU"), norm=nn("BatchNorm1d", UNITS), act=nn("ReLU"), head=linear(),
+    ),
+    "BatchNorm1d before a GRU, transposed": own(
+        lambda m, x: m.rnn(m.norm(x.transpose(1, 2)).transpose(1, 2))[0],
+        norm=nn("BatchNorm1d", FEATURES), rnn=rnn("GRU"),
     ),
     "Linear on each step": own(lambda m, x: m.head(m.rnn(x)[0]), rnn=rnn("GRU"), head=linear()),
     "Linear before a GRU": own(
