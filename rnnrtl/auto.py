@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.network import Network
-from rnnrtl.schedule.reuse import Reuse, products_of, reuse_of
+from rnnrtl.schedule.reuse import Reuse, products_of, refuse_projection, reuse_of
 from rnnrtl.schedule.schedule import Schedule
 
 
@@ -69,6 +69,8 @@ def reuse_factors(network: Network) -> list[int]:
     layers = network.recurrent
     if not layers:
         return [1]
+    for layer in layers:
+        refuse_projection(layer, "auto")
     most = min(layer.units for layer in layers) ** 2
     ways: dict[tuple[Reuse, ...], int] = {}
     for factor in sorted({-(-most // multipliers) for multipliers in range(1, most + 1)}):

@@ -51,7 +51,7 @@ class Gate:
     Members
     -------
     kernel : (units, features)
-    recurrent_kernel : (units, units)
+    recurrent_kernel : (units, lanes of h), which are units but for an LSTM with a projection
     bias, recurrent_bias : (units,); frameworks with a single bias leave recurrent_bias zero
     """
 
@@ -109,7 +109,7 @@ class Recurrent:
         units, features = first.shape
         shapes = {
             "kernel": (units, features),
-            "recurrent_kernel": (units, units),
+            "recurrent_kernel": (units, self.outputs),
             "bias": (units,),
             "recurrent_bias": (units,),
         }
@@ -145,9 +145,9 @@ class Recurrent:
             )
         return {
             state: _checked(
-                self.initial.get(state, np.zeros(self.units)),
+                self.initial.get(state, np.zeros(self.lanes(state))),
                 f"initial {state} of {self.name}",
-                (self.units,),
+                (self.lanes(state),),
             )
             for state in self.states
         }
@@ -165,13 +165,17 @@ class Recurrent:
 
     @property
     def units(self) -> int:
-        """Length of the hidden state."""
+        """Number of cells, which is the length of the hidden state but where it is projected."""
         return int(self.gates[self.gate_names[0]].kernel.shape[0])
 
     @property
     def outputs(self) -> int:
         """Length of the vector given on."""
         return self.units
+
+    def lanes(self, state: str) -> int:
+        """Return the length of a state vector."""
+        return self.outputs if state == "h" else self.units
 
     @property
     def parameters(self) -> int:
@@ -190,12 +194,34 @@ class LSTM(Recurrent):
     -------
     rounded_products : f * c and i * g are brought into the format of the cell state before they are
         added (Brevitas), as their sum is always; it matters in fixed point only
+    projection : (outputs, units), by which o * tanh(c) is multiplied to give h (PyTorch's
+        `proj_size`), or None where it is h itself
     """
 
     gate_names = ("i", "f", "g", "o")
     states = MappingProxyType({"h": "hidden", "c": "cell"})
 
     rounded_products: bool = False
+    projection: FloatArray | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.projection is not None:
+            what = f"projection of {self.name}"
+            projection = _checked(self.projection, what)
+            if projection.ndim != 2 or 0 in projection.shape:
+                raise ModelError(f"{what} has shape {projection.shape}, expected (outputs, units)")
+            object.__setattr__(self, "projection", projection)
+        super().__post_init__()
+        if self.projection is not None:
+            _checked(self.projection, what, (self.outputs, self.units))
+
+    @property
+    def outputs(self) -> int:
+        return self.units if self.projection is None else int(self.projection.shape[0])
+
+    @property
+    def parameters(self) -> int:
+        return super().parameters + (0 if self.projection is None else self.projection.size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from rnnrtl.layers import Recurrent
 from rnnrtl.lut.search import BOUND_LSB, TIGHTER_LSB
 from rnnrtl.network import Network
 from rnnrtl.schedule.delays import delays_of
-from rnnrtl.schedule.reuse import Reuse, reuse_of, shared_multipliers
+from rnnrtl.schedule.reuse import Reuse, refuse_projection, reuse_of, shared_multipliers
 
 MODES = {
     "static": "one cell, steps in sequence",
@@ -140,6 +140,7 @@ class Options:
             )
         reuse = {}
         for layer in network.recurrent:
+            refuse_projection(layer, self.reuse_factor)
             if self._strategy_asked(layer.name) == "shift_add":
                 raise UnsupportedError(
                     f"reuse_factor {self.reuse_factor} and strategy 'shift_add' of {layer.name} "

@@ -137,6 +137,8 @@ def _weights(layer: Layer) -> dict[str, NDArray[np.float64]]:
         if apart:
             parts["recurrent_bias"] = gate.recurrent_bias
         found.update({f"{name}/{part}": values for part, values in parts.items()})
+    if isinstance(layer, LSTM) and layer.projection is not None:
+        found["projection"] = layer.projection
     return found
 
 
@@ -168,7 +170,8 @@ def _with_weights(layer: Layer, weights: Mapping[str, Any], *, live: bool = Fals
     """Return a layer with other weights, by the keys of `_weights`."""
     changes: dict[str, Any] = dict(weights)
     if not isinstance(layer, Dense):
-        changes = {"gates": {}}
+        changes = {key: value for key, value in weights.items() if "/" not in key}
+        changes["gates"] = {}
         for name in layer.gates:
             parts: dict[str, Any] = {part: weights.get(f"{name}/{part}") for part in _PARTS}
             if parts["recurrent_bias"] is None:

@@ -51,18 +51,20 @@ def lstm(
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
     initial: Gates | None = None,
+    projection: Array | None = None,
 ) -> Array:
     """Return h of each step for gates i, f, g, o.
 
-    i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c').
+    i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c'),
+    or h' = R (o tanh(c')) with a projection R (outputs, units).
     """
     gate_of, candidate_of = FUNCTIONS[recurrent_activation], FUNCTIONS[activation]
     batch, steps, _ = x.shape
-    units = kernel["i"].shape[0]
-    start = initial or {state: np.zeros(units) for state in ("h", "c")}
+    units, size = recurrent["i"].shape
+    start = initial or {"h": np.zeros(size), "c": np.zeros(units)}
     h = np.tile(start["h"], (batch, 1))
     c = np.tile(start["c"], (batch, 1))
-    outputs = np.empty((batch, steps, units))
+    outputs = np.empty((batch, steps, size))
     for step in range(steps):
         total = {}
         for gate in ("i", "f", "g", "o"):
@@ -75,6 +77,8 @@ def lstm(
         output_gate = gate_of(total["o"])
         c = forget_gate * c + input_gate * candidate
         h = output_gate * candidate_of(c)
+        if projection is not None:
+            h = np.einsum("bu,ou->bo", h, projection)
         outputs[:, step] = h
     return outputs
 

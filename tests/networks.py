@@ -75,7 +75,7 @@ def reference(net: Network, x: Array) -> Array:
             for part in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
         ]
         if isinstance(layer, LSTM):
-            run: Callable[..., Array] = float_reference.lstm
+            run: Callable[..., Array] = partial(float_reference.lstm, projection=layer.projection)
         else:
             run = partial(float_reference.gru, reset_after=layer.reset_after)
         y = run(

@@ -59,6 +59,15 @@ def test_bare_recurrent(cell: Any, depth: int, bias: bool) -> None:
         assert_same(network, module, sequences(2, 6, FEATURES))
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_projections(depth: int) -> None:
+    module = nn.LSTM(FEATURES, UNITS, depth, proj_size=2, batch_first=True)
+    for source in (module, module.state_dict()):
+        network = load(source)
+        assert network.outputs == 2
+        assert_same(network, module, sequences(2, 6, FEATURES))
+
+
 def test_names_of_layers() -> None:
     def names(source: Any, **options: Any) -> list[str]:
         return [layer.name for layer in load(source, **options).layers]
@@ -142,8 +151,15 @@ BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "bidirectional": (
         nn.LSTM(3, 4, bidirectional=True).state_dict(), UnsupportedError, "_reverse.*bidirectional",
     ),
-    "projection": (
-        nn.LSTM(3, 4, proj_size=2).state_dict(), UnsupportedError, "weight_hr_l0.*projections",
+    "bias of a projection": (
+        with_key("bias_hr_l0", torch.zeros(2), proj_size=2), ModelError, "unknown key 'bias_hr_l0'",
+    ),
+    "projection of a GRU": (
+        with_key("weight_hr_l0", torch.zeros(UNITS, UNITS), nn.GRU), ModelError,
+        "'weight_hr_l0' is for an LSTM",
+    ),
+    "no projection": (
+        with_key("weight_hr_l0", None, proj_size=2), ModelError, "16 gate rows for 2 units",
     ),
     "plain RNN": (nn.RNN(3, 4).state_dict(), UnsupportedError, "plain RNN"),
     "two gates": (

@@ -17,7 +17,7 @@ def step(
     i, f, o = sigmoid(W x + b + U h), g = tanh(W x + b + U h), each with weights of its own;
     other functions may stand for the two
     c' = f * c + i * g, with both products in the format of c where `rounded_products`
-    h' = o * tanh(c')
+    h' = o * tanh(c'), or R (o * tanh(c')) with a projection R: H. Sak et al., arXiv 1402.1128
     """
 
     def activate(function: str, total: V, before: str, after: str, gate: str = "") -> V:
@@ -43,5 +43,8 @@ def step(
         kept, added = kept.to(form("cell")), added.to(form("cell"))
     c = (kept + added).to(form("cell")).named("c_next")
     squashed = activate(layer.activation, c, "cell_preactivation", "cell_activation")
-    h = (o * squashed.named("c_squashed")).to(form("hidden")).named("h_next")
-    return {"h": h, "c": c}
+    h = o * squashed.named("c_squashed")
+    if layer.projection is not None:
+        unprojected = h.to(form("cell_output")).named("c_output")
+        h = numbers.matvec(layer.projection, form("projection"), unprojected)
+    return {"h": h.to(form("hidden")).named("h_next"), "c": c}

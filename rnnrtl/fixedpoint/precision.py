@@ -20,6 +20,8 @@ TENSORS: Mapping[str, str] = {
     "cell": "cell state of an LSTM",
     "cell_preactivation": "cell state of an LSTM, as it goes into the table of tanh",
     "cell_activation": "tanh of the cell state of an LSTM, as the table gives it",
+    "cell_output": "o * tanh(c) of an LSTM, where a projection makes the hidden state of it",
+    "projection": "weights of an LSTM's projection",
     "hidden": "hidden state",
     "output": "what a dense layer gives",
 }
@@ -29,6 +31,7 @@ COVERED_BY: Mapping[str, str] = {
     "inner": "preactivation",
     "cell_preactivation": "preactivation",
     "cell_activation": "candidate",
+    "cell_output": "hidden",
 }
 """Tensor -> another one whose rules are meant for it too."""
 
@@ -52,9 +55,10 @@ class Precision:
         with shell wildcards; tensor names are those of `TENSORS`. What a cell has once a gate may
         have a rule for one of them: `preactivation.i`, `lstm.gate.f`. The network's own input is
         `input` (without a layer). A rule for `preactivation` is one for `inner` and
-        `cell_preactivation` too, and one for `candidate` for `cell_activation`, unless a later
-        rule names these. Text is read as a format. Of equal patterns the last is kept, and a
-        rule for "*" is the default from there on, so that equal precisions compare equal.
+        `cell_preactivation` too, one for `candidate` for `cell_activation`, and one for `hidden`
+        for `cell_output`, unless a later rule names these. Text is read as a format. Of equal
+        patterns the last is kept, and a rule for "*" is the default from there on, so that equal
+        precisions compare equal.
 
     `repr` gives the call that makes it, `str` one line for people.
 

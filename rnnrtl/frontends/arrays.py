@@ -11,6 +11,7 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     reset_after       bool, GRU only; by default what the bias says, as in Keras: two rows are
                       reset_after, one is reset before
     rounded_products  bool, LSTM only, False by default; see `rnnrtl.LSTM`
+    projection        (units, outputs), LSTM only; recurrent_kernel is (outputs, gates*units) then
 
 and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
 ones `recurrent_activation` too. Beside the layers stand `name`, `steps` and `stateful` of the
@@ -37,7 +38,7 @@ _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 _DENSE_KEYS = ("kernel", "bias", "activation")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
-    "rounded_products", "initial_h", "initial_c",
+    "rounded_products", "projection", "initial_h", "initial_c",
 )  # fmt: skip
 
 
@@ -120,7 +121,12 @@ def recurrent_layer(
     """Build an LSTM or a GRU from its parameters; see the module."""
     key = _key(layer, "recurrent_kernel")
     recurrent = as_array(parameters["recurrent_kernel"], key, (None, None))
-    units, columns = recurrent.shape
+    outputs, columns = recurrent.shape
+    units, projection = outputs, None
+    if "projection" in parameters:
+        name = _key(layer, "projection")
+        projection = as_array(parameters["projection"], name, (None, outputs)).T
+        units = projection.shape[1]
     cell = cell_of(columns, units, key)
     kernel = as_array(parameters["kernel"], _key(layer, "kernel"), (None, columns))
     biases = _biases(layer, parameters, columns)
@@ -135,7 +141,7 @@ def recurrent_layer(
         if word in parameters
     }
     words["initial"] = {
-        key.removeprefix(INITIAL): as_array(parameters[key], _key(layer, key), (units,))
+        key.removeprefix(INITIAL): as_array(parameters[key], _key(layer, key))
         for key in _RECURRENT_KEYS
         if key.startswith(INITIAL) and key in parameters
     }
@@ -149,9 +155,11 @@ def recurrent_layer(
             sequences,
             **words,
             rounded_products=as_flag(rounded, _key(layer, "rounded_products")),
+            projection=projection,
         )
-    if "rounded_products" in parameters:
-        raise ModelError(f"{_key(layer, 'rounded_products')!r} is for an LSTM, but this is a GRU")
+    for only in ("rounded_products", "projection"):
+        if only in parameters:
+            raise ModelError(f"{_key(layer, only)!r} is for an LSTM, but this is a GRU")
     return GRU(
         identifier(layer, fallback="gru"),
         gates,

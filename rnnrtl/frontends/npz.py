@@ -158,6 +158,9 @@ def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
     }
     if isinstance(layer, GRU):
         arrays["reset_after"] = np.array(layer.reset_after)
-    elif layer.rounded_products:
-        arrays["rounded_products"] = np.array(layer.rounded_products)
+    else:
+        if layer.rounded_products:
+            arrays["rounded_products"] = np.array(layer.rounded_products)
+        if layer.projection is not None:
+            arrays["projection"] = _compact(layer.projection.T)
     return arrays

@@ -1,7 +1,8 @@
 """Read PyTorch's parameter names, as arrays or tensors; needs no torch.
 
 A recurrent layer has weight_ih_l0 (gates*units, features), weight_hh_l0 (gates*units, units) and
-bias_ih_l0, bias_hh_l0 (gates*units,), with _l1, _l2, ... where layers are stacked; gates i f g o
+bias_ih_l0, bias_hh_l0 (gates*units,), an LSTM with a projection weight_hr_l0 (proj_size, units) and
+weight_hh_l0 (gates*units, proj_size), with _l1, _l2, ... where layers are stacked; gates i f g o
 (LSTM), r z n (GRU). A Linear has weight (units, features) and bias (units,). A BatchNorm1d has
 running_mean and running_var (features,), weight and bias (features,) or neither; `eps`, which no
 state dict holds, is 1e-5, PyTorch's default, unless a key of that name is put beside them.
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
 from rnnrtl.layers import GRU, LSTM, Dense, Layer
 
-_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
+_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)_l(\d+)(_reverse)?")
 _KNOWN = (
     "weight and bias (Linear), weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (LSTM, GRU), or "
     "running_mean and running_var (BatchNorm1d)"
@@ -127,10 +129,6 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
             raise UnsupportedError(
                 f"{joined(prefix, name)!r}: bidirectional layers are not supported"
             )
-        if match and match[2] == "hr":
-            raise UnsupportedError(
-                f"{joined(prefix, name)!r}: LSTM projections (proj_size) are not supported"
-            )
     if not any(_RECURRENT.fullmatch(name) for name in parameters):
         return (_linear(prefix, parameters),)
     for name in ("weight", "bias"):
@@ -172,7 +170,13 @@ def _recurrent(
 
     recurrent = as_array(value("weight_hh"), key("weight_hh"), (None, None))
     rows, units = recurrent.shape
+    options: dict[str, Any] = {}
+    if f"weight_hr_l{depth}" in parameters:
+        projection = as_array(value("weight_hr"), key("weight_hr"), (units, None))
+        options["projection"], units = projection, projection.shape[1]
     cell = cell_of(rows, units, key("weight_hh"))
+    if options and cell is not LSTM:
+        raise ModelError(f"{key('weight_hr')!r} is for an LSTM, but {key('weight_hh')!r} is none")
     kernel = as_array(value("weight_ih"), key("weight_ih"), (rows, None))
     # PyTorch writes both biases or none.
     if any(f"bias_{part}_l{depth}" in parameters for part in ("ih", "hh")):
@@ -181,7 +185,8 @@ def _recurrent(
     else:
         bias = recurrent_bias = np.zeros(rows)
     name = identifier(prefix, fallback=cell.__name__.lower()) + (f"_l{depth}" if stacked else "")
-    return cell(name, split(PYTORCH_ORDER[cell], kernel, recurrent, bias, recurrent_bias))
+    gates = split(PYTORCH_ORDER[cell], kernel, recurrent, bias, recurrent_bias)
+    return cell(name, gates, **options)
 
 
 def _place(prefix: str) -> tuple[str, int] | None:

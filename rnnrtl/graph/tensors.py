@@ -18,7 +18,7 @@ from rnnrtl.network import Network
 Tensor = tuple[str, str]
 """Layer (or "" for the network's input) and tensor."""
 
-WEIGHTS = ("kernel", "recurrent_kernel", "bias")
+WEIGHTS = ("kernel", "recurrent_kernel", "projection", "bias")
 
 
 @dataclass

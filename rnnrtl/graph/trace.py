@@ -18,7 +18,7 @@ from rnnrtl.graph.lookup import look_up
 from rnnrtl.graph.nodes import Node, State, constant, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
-from rnnrtl.layers import GRU, Dense, Recurrent
+from rnnrtl.layers import GRU, LSTM, Dense, Recurrent
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -250,6 +250,8 @@ def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
             "recurrent_kernel": [g.recurrent_kernel for g in gates],
             "bias": _biases(layer),
         }
+        if isinstance(layer, LSTM) and layer.projection is not None:
+            weights["projection"] = [layer.projection]
         for name, tensor in layer.states.items():
             weights[tensor] = [*weights.get(tensor, ()), layer.initial[name]]
     for tensor, arrays in weights.items():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnrtl.errors import UnsupportedError
-from rnnrtl.layers import Recurrent
+from rnnrtl.layers import LSTM, Recurrent
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class Reuse:
     def cycles(self) -> int:
         """Cycles for which a step takes the array."""
         return self.turns * self.phases
+
+
+def refuse_projection(layer: Recurrent, factor: object) -> None:
+    """Raise UnsupportedError for an LSTM with a projection, whose matrices are not alike."""
+    if isinstance(layer, LSTM) and layer.projection is not None:
+        raise UnsupportedError(
+            f"reuse_factor {factor!r} is not supported for {layer.name}, an LSTM with a "
+            "projection: only 1"
+        )
 
 
 def products_of(layer: Recurrent) -> int:

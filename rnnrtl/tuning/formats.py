@@ -25,7 +25,8 @@ def fitting(tensor: Tensor, seen: Mapping[Tensor, Seen], width: int, margin: flo
     if found.tables:  # which must be able to give 1, and give no more
         largest = max(largest, 1.0) if found.sums else 1.0
     of_hidden = [seen[layer, t] for t in ("candidate", "cell_activation") if (layer, t) in seen]
-    if name == "hidden" and not any(s.sums for s in of_hidden):
+    product = "cell_output" if (layer, "projection") in seen else "hidden"  # of a gate and tanh
+    if name == product and not any(s.sums for s in of_hidden):
         largest = min(largest, 1.0)
     if found.tables or name in TO_TABLES:
         width = min(width, WIDEST_TABLE)

@@ -145,8 +145,7 @@ def layers() -> Iterator[Case]:
             yield Case("PyTorch", kind, option, PLAIN if kind == "RNN" else answer, build)
     yield Case("PyTorch", "RNN", "nonlinearity='relu'", PLAIN,
                live(_layer("RNN", {"nonlinearity": "relu"})))  # fmt: skip
-    yield Case("PyTorch", "LSTM", "proj_size=1", Refused("projections (proj_size) are not"),
-               live(rnn("LSTM", proj_size=1)))  # fmt: skip
+    yield Case("PyTorch", "LSTM", "proj_size=1", WORKS, live(rnn("LSTM", proj_size=1)))
     for kind in ("GRU", "RNN"):
         yield Case("PyTorch", kind, "proj_size", NotMeaningful("only torch.nn.LSTM has it"))
     for kind in ("LSTMCell", "GRUCell", "RNNCell"):

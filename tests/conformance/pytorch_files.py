@@ -110,9 +110,7 @@ FILES: Mapping[str, tuple[Make, Write, Answer]] = {
     "state dict of bidirectional layers": (
         rnn("LSTM", bidirectional=True), saved(state), Refused("bidirectional layers are not"),
     ),
-    "state dict of projections": (
-        rnn("LSTM", proj_size=1), saved(state), Refused("(proj_size) are not supported"),
-    ),
+    "state dict of projections": (rnn("LSTM", proj_size=1), saved(state), WORKS),
     "checkpoint, key 'state_dict'": (
         tagger(), saved(lambda m, t: {"state_dict": m.state_dict(), "epoch": 3}), WORKS,
     ),
