@@ -106,6 +106,15 @@ def test_inputs_of_their_own_ranges_and_times() -> None:
         assert run(graphs, x) == (matrix @ np.array(x)).tolist()
 
 
+def test_constants_are_not_taken_for_each_other() -> None:
+    matrix = np.array([[31, 512, 0, 0], [-62, 0, 4096, 0], [90, 0, 0, 512]])
+    for depth in (0, 1, 2):
+        graphs = solve(matrix, ((-512, 511), (1, 1), (-1, -1), (-3, -3)), (0.0,) * 4, depth)
+        assert run(graphs, [5, 1, -1, -3]) == (matrix @ [5, 1, -1, -3]).tolist()
+    graphs = solve(np.array([[-4, 1], [16, 0]]), ((0, 0), (-9, 7)), (0.0, 0.0), 0)
+    assert run(graphs, [0, 5]) == [5, 0]
+
+
 def test_negative_shifts_occur_and_divide_exactly() -> None:
     """Else the cases above would not try what they are for."""
     found = 0

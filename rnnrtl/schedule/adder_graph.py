@@ -81,7 +81,7 @@ def solve(
     ready : when every input stands, in adders after the first
     extra_depth : adders in series beyond the fewest possible; more allow more sharing
 
-    Raises ToolError where da4ml is not installed.
+    Raises ToolError where da4ml is not installed, or where what it gives is not the matrix.
     """
     return _solve(matrix.tobytes(), matrix.shape, bounds, ready, extra_depth)
 
@@ -102,15 +102,24 @@ def _solve(
             "or choose strategy='dsp'"
         ) from None
     kernel = np.frombuffer(matrix, dtype=np.int64).reshape(shape).T.astype(np.float32)
-    pipeline = da4ml_solve(
-        np.ascontiguousarray(kernel),
-        hard_dc=extra_depth,
-        qintervals=[(float(low), float(high), 1.0) for low, high in bounds],
-        latencies=list(ready),
-        adder_size=1,
-        carry_size=-1,
+    # With intervals of a single number da4ml 0.6 may take one constant for another.
+    some = [n for n, ends in enumerate(bounds) if any(ends)]  # the others are left out
+    with_zero = tuple((min(low, 0), max(high, 0)) for low, high in bounds)
+    for intervals in (bounds, with_zero):
+        pipeline = da4ml_solve(
+            np.ascontiguousarray(kernel),
+            hard_dc=extra_depth,
+            qintervals=[(float(low), float(high), 1.0) for low, high in intervals],
+            latencies=list(ready),
+            adder_size=1,
+            carry_size=-1,
+        )
+        if np.array_equal(pipeline.kernel[some], kernel[some]):
+            return tuple(_graph(stage) for stage in pipeline.solutions)
+    raise ToolError(
+        f"da4ml solved another matrix than the one it was given, of shape {shape}: choose "
+        "strategy='dsp'"
     )
-    return tuple(_graph(stage) for stage in pipeline.solutions)
 
 
 def _graph(stage: object) -> AdderGraph:
