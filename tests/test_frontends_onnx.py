@@ -179,7 +179,8 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     ),
     "residual": ([*LAST, node("Gemm", "t K", "a"), node("Add", "a a", "y")], "'y' .Add. is not"),
     "branch": (
-        [*LAST, node("Gemm", "t K", "a"), node("Relu", "a", "b"), node("Tanh", "a", "y")],
+        [*LAST, node("Gemm", "t K", "a"), node("Relu", "a", "b"), node("Tanh", "a", "c"),
+         node("Concat", "b c", "y", axis=1)],
         "takes what an earlier layer gave",
     ),
     "softmax of the batch": (
@@ -214,6 +215,13 @@ def test_refused(tmp_path: Path, case: str) -> None:
     assert str(caught.value).startswith(str(tmp_path))
 
 
+def test_what_the_output_does_not_need_is_not_read(tmp_path: Path) -> None:
+    beside = [node("Relu", "s", "r"), node("Sum", "c r", "other"), node("Mystery", "other", "z")]
+    want = expected("LSTM")[:, -1]
+    path = write(tmp_path, *lstm(), *beside)
+    np.testing.assert_allclose(load(path).predict(X), want, rtol=0, atol=1e-12)
+
+
 def test_initial_state_of_zeros(tmp_path: Path) -> None:
     """As PyTorch writes it for an open batch: zeros of a shape computed from the input's."""
     nodes = [
@@ -227,20 +235,21 @@ def test_initial_state_of_zeros(tmp_path: Path) -> None:
 
 
 HUGE: dict[str, list[Any]] = {
-    "zeros": [constant("n", [1 << 20, 1 << 20]), node("ConstantOfShape", "n", "a"), *lstm()],
-    "expand": [constant("n", [1 << 20, 1 << 20]), constant("o", [1.0]),
-               node("Expand", "o n", "a"), *lstm()],
+    "zeros": [constant("n", [1 << 20, 1 << 20]), node("ConstantOfShape", "n", "a")],
+    "expand": [constant("n", [1 << 20, 1 << 20]), constant("o", [1.0]), node("Expand", "o n", "a")],
     "doubled": [constant("a0", np.ones(1024)),
-                *(node("Concat", f"a{i} a{i}", f"a{i + 1}", axis=0) for i in range(40)), *lstm()],
-    "copied": [constant("a", np.ones(1 << 20)),
-               *(node("Identity", "a", f"b{i}") for i in range(400)), *lstm()],
+                *(node("Concat", f"a{i} a{i}", f"a{i + 1}", axis=0) for i in range(40)),
+                node("Identity", "a40", "a")],
+    "copied": [constant("a0", np.ones(1 << 20)),
+               *(node("Identity", f"a{i}", f"a{i + 1}") for i in range(400)),
+               node("Identity", "a400", "a")],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", HUGE)
 def test_huge(tmp_path: Path, case: str) -> None:
     with pytest.raises(ModelError, match=r"more than|more numbers"):
-        load(write(tmp_path, *HUGE[case]))
+        load(write(tmp_path, *HUGE[case], *lstm("x W R B - a")))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Graph:
 
     Members
     -------
-    nodes : in the order of the file, which is one in which they can be run
+    nodes : those that the output needs, in the order of the file, in which they can be run
     constants : by name
     input, shape : the one input, and its lengths; None is open
     output : the first output
@@ -119,8 +119,19 @@ def _graph(onnx: Any, model: Any, folder: Path) -> Graph:
         raise ModelError("the graph has no output")
     dimensions = inputs[0].type.tensor_type.shape.dim
     shape = tuple(each.dim_value if each.HasField("dim_value") else None for each in dimensions)
-    nodes = tuple(_node(onnx, each, folder) for each in graph.node)
-    return Graph(nodes, constants, inputs[0].name, shape, graph.output[0].name, versions[0])
+    output = graph.output[0].name
+    nodes = _needed([_node(onnx, each, folder) for each in graph.node], output)
+    return Graph(nodes, constants, inputs[0].name, shape, output, versions[0])
+
+
+def _needed(nodes: list[Node], output: str) -> tuple[Node, ...]:
+    """Return the nodes that the output depends on: exporters write the last states besides."""
+    names, found = {output}, []
+    for node in reversed(nodes):
+        if not names.isdisjoint(node.outputs):
+            names.update(node.inputs)
+            found.append(node)
+    return tuple(reversed(found))
 
 
 def _node(onnx: Any, node: Any, folder: Path) -> Node:

@@ -24,11 +24,10 @@ PRECISION = "fixed<16,6>"
 RTL_STEPS = 3
 """Of the one sequence that goes through the hardware."""
 
-FLOAT32 = 4e-6
-"""What a float32 output may be off by, of the largest one: the sums of a step have 5 terms at most,
-each rounded by 2**-24 and so the activations that follow; 4 steps, 3 layers at most, slopes of 1
-at most: 5 * 4 * 3 * 2**-24 = 3.6e-6. A float64 output: the same at 2**-53."""
-FLOAT64 = 1e-14
+ROUNDINGS = 60
+"""A float output may be off by as many roundings, of the largest output. The sums of a step have 5
+terms at most, each rounded, as are the activations that follow, whose slopes are 1 at most; in 4
+steps and 3 layers: 5 * 4 * 3."""
 
 LARGEST_BOUND = 0.25
 """Formats that allow more than this would prove nothing: outputs lie within 1, mostly."""
@@ -149,9 +148,9 @@ def check_float(network: Network, x: Array, y: Array) -> None:
     """
     found = network.predict(x)
     assert found.size == y.size, f"shape {found.shape}, the framework's is {y.shape}"
-    relative = FLOAT64 if y.dtype == np.float64 else FLOAT32
-    largest = max(1.0, float(np.abs(y).max()))
-    np.testing.assert_allclose(found.ravel(), y.ravel(), rtol=0, atol=relative * largest)
+    rounding = float(np.finfo(y.dtype).eps) / 2
+    bound = ROUNDINGS * rounding * max(1.0, float(np.abs(y).max()))
+    np.testing.assert_allclose(found.ravel(), y.ravel(), rtol=0, atol=bound)
 
 
 def check_hardware(network: Network, x: Array) -> None:

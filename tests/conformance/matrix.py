@@ -1,10 +1,12 @@
 """All cases."""
 
-from tests.conformance import pytorch, pytorch_files, pytorch_forwards
+from tests.conformance import onnx, onnx_chains, pytorch, pytorch_files, pytorch_forwards
 from tests.conformance.case import Case
 
 CASES: tuple[Case, ...] = (
     *pytorch.cases(),
     *pytorch_forwards.cases(),
     *pytorch_files.cases(),
+    *onnx.cases(),
+    *onnx_chains.cases(),
 )
