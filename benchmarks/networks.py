@@ -111,7 +111,7 @@ def precision(name: str, cell: str, form: str) -> str | dict[str, str] | None:
         "preactivation": "fixed<12,5>" if cell == "gru" else "fixed<12,4>",
         "cell": "fixed<12,4>",
     }
-    for number, layer in enumerate(net.layers):
+    for number, layer in enumerate(net.parts):
         weights: Mapping[str, list[Array]]
         if isinstance(layer, Dense):
             weights = {"kernel": [layer.kernel], "bias": [layer.bias]}

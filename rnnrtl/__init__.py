@@ -22,7 +22,7 @@ from rnnrtl.frontends import load, save
 from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Dense, Gate
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate
 from rnnrtl.network import Network
 from rnnrtl.streaming import Stream
 from rnnrtl.tuning import (
@@ -43,6 +43,7 @@ __all__ = [
     "LSTM",
     "Accuracy",
     "AreaUnderCurve",
+    "Bidirectional",
     "Dense",
     "Design",
     "Format",

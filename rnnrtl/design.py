@@ -17,14 +17,18 @@ from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.graph.overflow import Saturation, saturation
 from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
-from rnnrtl.graph.trace import Graph, trace, trace_unrolled
+from rnnrtl.graph.stages import Stage, stages
+from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.hardware.core import Core
+from rnnrtl.hardware.pipeline import Pipeline
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.network import Network
 from rnnrtl.options import Options
 from rnnrtl.schedule.make import make_schedule
 from rnnrtl.schedule.schedule import Schedule
+from rnnrtl.schedule.series import Series, in_series
 from rnnrtl.streaming import Flags, InFixedPoint, Stream, as_flags
 
 if TYPE_CHECKING:
@@ -102,7 +106,7 @@ class Design:
         self.graph: Graph = trace(
             network, precision, few_products=few_products, table_error=options.table_error
         )
-        self._steps_per_beat = options.checked_steps_per_beat(network.steps)
+        self._steps_per_beat = options.checked_steps_per_beat(network)
 
     @property
     def name(self) -> str:
@@ -112,28 +116,38 @@ class Design:
     @cached_property
     def schedule(self) -> Schedule:
         """Which operation in which cycle; its figures are those that `simulate` measures."""
-        graph = self.graph
+        with collecting_seldom():
+            parts = [self._scheduled(stage.graph) for stage in self.stages]
+        memories = [stage.reversal is not None for stage in self.stages]
+        return in_series(parts, memories) if any(memories) else parts[0]
+
+    def _scheduled(self, graph: Graph) -> Schedule:
+        return make_schedule(
+            graph,
+            clock_mhz=self.options.clock_mhz,
+            target=self.options.target,
+            mode=self.options.mode,
+            steps=self.network.steps,
+            steps_per_beat=self._steps_per_beat,
+            strategy=self._strategy,
+            balanced=self.options.reuse_factor != (1, 1),
+            reuse={loop.layer: self.reuse[loop.layer] for loop in graph.loops if self.reuse},
+            weight_storage=self.options.weight_storage,
+            multipliers=self._multipliers,
+        )
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the hardware is made of: one graph, or several with memories before them."""
         if self.options.mode == "unrolled":
-            graph = trace_unrolled(
+            unrolled = trace_unrolled(
                 self.network,
                 self.precision,
                 self._steps_per_beat,
                 table_error=self.options.table_error,
             )
-        with collecting_seldom():
-            return make_schedule(
-                graph,
-                clock_mhz=self.options.clock_mhz,
-                target=self.options.target,
-                mode=self.options.mode,
-                steps=self.network.steps,
-                steps_per_beat=self._steps_per_beat,
-                strategy=self._strategy,
-                balanced=self.options.reuse_factor != (1, 1),
-                reuse=self.reuse,
-                weight_storage=self.options.weight_storage,
-                multipliers=self._multipliers,
-            )
+            return (Stage(unrolled),)
+        return stages(self.graph)
 
     @property
     def input_stream(self) -> StreamFormat:
@@ -148,15 +162,31 @@ class Design:
         return StreamFormat(self.network.outputs * steps, self.graph.output_format.width)
 
     @property
-    def core(self) -> Core:
+    def core(self) -> Core | Pipeline:
         """The hardware as an Amaranth component, new each time."""
-        return Core(
-            self.schedule,
-            self.input_stream,
-            self.output_stream,
-            return_sequences=self.graph.return_sequences,
-            stateful=self.network.stateful,
-        )
+        given, sink = self.input_stream, self.output_stream
+        schedule = self.schedule
+        if not isinstance(schedule, Series):
+            return Core(
+                schedule,
+                given,
+                sink,
+                return_sequences=self.graph.return_sequences,
+                stateful=self.network.stateful,
+            )
+        cores = []
+        source = given
+        for stage, part in zip(self.stages, schedule.parts, strict=True):
+            if stage.reversal is not None:
+                source = StreamFormat(stage.graph.input.size, source.width, padded=False)
+            graph, last = stage.graph, stage is self.stages[-1]
+            output = StreamFormat(graph.output.size, graph.output_format.width, padded=False)
+            output = sink if last else output
+            core = Core(part, source, output, return_sequences=graph.return_sequences)
+            cores.append((stage.reversal, core))
+            source = output
+        assert self.network.steps is not None
+        return Pipeline(cores, given, sink, self.network.steps)
 
     @cached_property
     def verilog(self) -> str:
@@ -202,8 +232,17 @@ class Design:
     def predict_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Run the bit-exact reference from input codes to output codes, of the shapes of `predict`.
 
-        Raises InputError for codes that the input format does not have.
+        Raises InputError for codes that the input format does not have, and for sequences longer
+        than the memories of a design that reads time in reverse.
         """
+        steps, backwards = self.network.steps, self.network.backwards
+        limited = backwards and self.options.mode == "static"
+        if limited and steps is not None and codes.shape[1] > steps:
+            raise InputError(
+                f"x has {codes.shape[1]} time steps, but the memory before layer "
+                f"{backwards[0]!r} has room for {steps}: load the network with steps="
+                f"{codes.shape[1]}"
+            )
         return self._program.run(codes)
 
     @cached_property

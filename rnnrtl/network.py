@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnrtl.errors import ModelError
+from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.layers import FloatArray, Layer, Recurrent
+from rnnrtl.layers import Bidirectional, FloatArray, Layer, Part, Recurrent, parts
 
 if TYPE_CHECKING:
     from rnnrtl.streaming import Stream
@@ -25,7 +25,8 @@ class Network:
     -------
     layers : at least one
     steps : time steps of a sequence, or None where the source does not say. The hardware takes any
-        number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule.
+        number of steps (`tlast` ends a sequence); `steps` serves the figures of the schedule. Where
+        a layer reads time in reverse it is the most that the hardware takes.
     name : default name of the Verilog top module
     precision : the formats that it was trained in, or None where it was trained in floats
     stateful : whether the states live on after a sequence, so that the next one goes on from them
@@ -53,7 +54,14 @@ class Network:
             raise ModelError(f"stateful must be True or False, not {self.stateful!r}")
         if self.stateful and not self.recurrent:
             raise ModelError("stateful is for recurrent layers, and the network has none")
-        names = [layer.name for layer in self.layers]
+        both = [layer.name for layer in self.layers if isinstance(layer, Bidirectional)]
+        if self.stateful and (both or self.backwards):
+            raise UnsupportedError(
+                f"layer {[*both, *self.backwards][0]!r} reads time in reverse: stateful is for "
+                "networks that read it forwards"
+            )
+        within = [part for layer in self.layers for part in parts(layer) if part is not layer]
+        names = [layer.name for layer in (*self.layers, *within)]
         for name in names:
             if not str(name).isidentifier() or not str(name).isascii() or name is None:
                 # A layer becomes a Verilog module, and its name part of precision rules.
@@ -68,7 +76,7 @@ class Network:
                 )
         ended = False
         for layer in self.layers:
-            if isinstance(layer, Recurrent):
+            if isinstance(layer, Recurrent | Bidirectional):
                 if ended:
                     raise ModelError(
                         f"layer {layer.name!r} needs a sequence, but a layer before it gives only "
@@ -87,14 +95,29 @@ class Network:
         return self.layers[-1].outputs
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The layers that have weights: of a bidirectional one its two."""
+        return tuple(part for layer in self.layers for part in parts(layer))
+
+    @property
     def recurrent(self) -> tuple[Recurrent, ...]:
-        """The recurrent layers."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Recurrent))
+        """The recurrent layers, of a bidirectional one its two."""
+        return tuple(part for part in self.parts if isinstance(part, Recurrent))
 
     @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
         return all(layer.return_sequences for layer in self.recurrent)
+
+    @property
+    def backwards(self) -> tuple[str, ...]:
+        """The layers that read a sequence from its end, which hardware has to keep for it."""
+        return tuple(
+            layer.name
+            for layer in self.layers
+            if (isinstance(layer, Bidirectional) and not layer.last_output)
+            or (isinstance(layer, Recurrent) and layer.go_backwards)
+        )
 
     @property
     def parameters(self) -> int:

@@ -104,7 +104,7 @@ class Options:
     def strategy_of(self, network: Network, precision: Precision) -> Callable[[str], str]:
         """Return the strategy of each layer, by the name of its module: "dsp" or "shift_add"."""
         chosen = {}
-        for layer in network.layers:
+        for layer in network.parts:
             asked = self._strategy_asked(layer.name)
             if asked == "auto":
                 tensors = ["kernel"]
@@ -118,6 +118,8 @@ class Options:
                     raise UnsupportedError(
                         f"strategy for unknown layer {name!r}, known: {', '.join(chosen)}"
                     )
+        # What merges two directions has no products by weights.
+        chosen |= {layer.name: "dsp" for layer in network.layers if layer.name not in chosen}
         # An unrolled layer has a module for every step.
         return lambda module: chosen.get(module) or chosen[module.rpartition("_step_")[0]]
 
@@ -162,7 +164,15 @@ class Options:
         """Return how many multipliers all products share; None where none are shared so."""
         if not isinstance(self.reuse_factor, int) or self.reuse_factor == 1:
             return None
-        return shared_multipliers(network.recurrent, self.reuse_factor)
+        found = shared_multipliers(network.recurrent, self.reuse_factor)
+        if found is not None and network.backwards and self.mode == "static":
+            most = min(layer.units for layer in network.recurrent) ** 2
+            raise UnsupportedError(
+                f"reuse_factor {self.reuse_factor} is fewer multipliers than gates, which all "
+                f"products of a network share, but {network.backwards[0]!r} reads time in reverse, "
+                f"which takes a core of its own: {most} is the most"
+            )
+        return found
 
     def reuse_factors(self, network: Network) -> list[int]:
         """Return the reuse factors that differ in what is built, as `rnnrtl.auto` has them."""
@@ -174,9 +184,19 @@ class Options:
             return self.strategy.get(layer, self.strategy.get("*", "auto"))
         return self.strategy
 
-    def checked_steps_per_beat(self, steps: int | None) -> int:
+    def checked_steps_per_beat(self, network: Network) -> int:
         """Return `steps_per_beat`, or raise where it does not suit mode and network."""
-        asked = self.steps_per_beat
+        asked, steps = self.steps_per_beat, network.steps
+        if network.backwards and self.mode == "interleaved":
+            raise UnsupportedError(
+                f"mode 'interleaved' takes steps of several sequences in turn, but layer "
+                f"{network.backwards[0]!r} reads time in reverse: use mode 'static'"
+            )
+        if network.backwards and self.mode == "static" and steps is None:
+            raise ModelError(
+                f"layer {network.backwards[0]!r} reads time in reverse, so the hardware has a "
+                "memory for the longest sequence: give its number of time steps, steps=20"
+            )
         if self.mode == "unrolled":
             if steps is None:
                 raise ModelError(

@@ -108,6 +108,7 @@ def _fill(design: "Design", folder: Path, steps: int, vectors: "Vectors") -> Non
             "output_format": str(design.graph.output_format),
             "cycles_per_step": schedule.cycles_per_step,
             "multipliers": schedule.multipliers,
+            **({"most_steps": design.network.steps} if design.network.backwards else {}),
         },
     )
     period = 1000 / design.options.clock_mhz

@@ -9,8 +9,9 @@ from rnnrtl.errors import ModelError
 from rnnrtl.graph.lookup import LookedUp, Mirror
 from rnnrtl.graph.overflow import Saturation, places
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import Recurrent
+from rnnrtl.layers import Layer, Part, Recurrent, parts
 from rnnrtl.lut.measure import max_error_lsb
+from rnnrtl.schedule.series import Series
 from rnnrtl.tuning.survey import average_bits
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def table(headings: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 def _network(design: "Design") -> str:
     rows: list[tuple[object, ...]] = [
         (layer.name, type(layer).__name__, layer.units, layer.features, layer.parameters)
-        for layer in design.network.layers
+        for layer in _layers(design)
     ]
     if not design.network.stateful:
         return table(_HEADINGS, rows)
@@ -52,10 +53,16 @@ def _network(design: "Design") -> str:
     return table(_HEADINGS, rows) + f"\n\n{note}"
 
 
+def _layers(design: "Design") -> list[Layer | Part]:
+    """Return the layers, those of a bidirectional one after it."""
+    whole = design.network.layers
+    return [each for layer in whole for each in dict.fromkeys((layer, *parts(layer)))]
+
+
 def _formats(design: "Design") -> str:
     rows: list[tuple[object, ...]] = [("", "input", design.precision.format("", "input"))]
     read = tensors(design.network)
-    for layer in design.network.layers:
+    for layer in _layers(design):
         names = read[layer.name]
         for name in names:
             form = design.precision.format(layer.name, name)
@@ -148,6 +155,7 @@ def _schedule(design: "Design") -> str:
     return "\n\n".join(
         (
             table(("figure", "value"), rows),
+            *_stages(design),
             *_arrays(design),
             "Operations by cycle; cycle 0 begins at the edge that takes a time step's beat in:",
             f"```text\n{schedule.table()}\n```",
@@ -158,17 +166,40 @@ def _schedule(design: "Design") -> str:
     )
 
 
+def _stages(design: "Design") -> list[str]:
+    """Return what the stages of a design that reads time in reverse are."""
+    schedule = design.schedule
+    if not isinstance(schedule, Series):
+        return []
+    steps, width, rows = schedule.steps or 0, design.input_stream.width, list[tuple[object, ...]]()
+    for stage, part in zip(design.stages, schedule.parts, strict=True):
+        names = dict.fromkeys(op.layer for op in part.ops if op.layer)
+        memory, kept = stage.reversal, "-"
+        if memory is not None:
+            lanes = len(memory.forwards) + len(memory.backwards)
+            kept = f"2 x {steps} x {lanes} x {width}"
+        width = stage.graph.output_format.width
+        figures = part.cycles_per_step, part.latency_of(steps), part.interval_of(steps)
+        rows.append((", ".join(names) or "-", kept, *figures))
+    headings = ("layers", "memory before it, bits", "cycles per step", "latency", "interval")
+    note = (
+        "Each stage is a core of its own, whose cycles begin at its own beats. A memory takes a "
+        "sequence while it plays the one before, from both ends: banks x steps x lanes x bits."
+    )
+    return [f"{table(headings, rows)}\n\n{note}"]
+
+
 def _arrays(design: "Design") -> list[str]:
     """Return what sharing multipliers costs: those that idle because something does not divide."""
     rows: list[tuple[object, ...]] = []
     for layer in design.network.recurrent if design.reuse else ():
         reuse = design.reuse[layer.name]
         at_once = len(layer.gate_names) * -(-layer.units // reuse.turns)
-        for matrix, columns, parts in (
+        for matrix, columns, count in (
             ("kernel", layer.features, reuse.kernel),
             ("recurrent kernel", layer.units, reuse.recurrent),
         ):
-            width = -(-columns // parts)
+            width = -(-columns // count)
             products = len(layer.gate_names) * layer.units * columns
             rows.append(
                 (

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnrtl.errors import InputError
+from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.graph.program import Program, States
 from rnnrtl.graph.real import checked_input
@@ -86,6 +86,7 @@ class Stream:
     Raises
     ------
     InputError : for a state of other layers, shapes or values than it can have
+    UnsupportedError : for a network that reads time in reverse
     """
 
     def __init__(
@@ -97,6 +98,10 @@ class Stream:
     ) -> None:
         if batch is not None and (type(batch) is not int or batch < 1):
             raise InputError(f"batch must be a whole number from 1 up, not {batch!r}")
+        if network.backwards or len(network.parts) > len(network.layers):
+            raise UnsupportedError(
+                "a stream goes on from step to step, but the network reads time in reverse"
+            )
         self._network = network
         self._recurrences = recurrences
         if state is None:

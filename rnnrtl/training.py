@@ -25,7 +25,7 @@ from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Part, changed
 from rnnrtl.lut.measure import apply
 from rnnrtl.lut.search import build_table
 from rnnrtl.network import Network
@@ -56,7 +56,7 @@ class QuantizedNetwork(torch.nn.Module):
         precision = network.precision if precision is None else precision
         if precision is None:
             raise PrecisionError("the network has no formats of its own: give a precision")
-        for layer in network.layers:
+        for layer in network.parts:
             if layer.activation in _UNTRAINED:
                 raise UnsupportedError(
                     f"{layer.name}: activation {layer.activation!r} is not trained in fixed point; "
@@ -75,7 +75,7 @@ class QuantizedNetwork(torch.nn.Module):
         self.weights = torch.nn.ParameterDict(
             {
                 f"{layer.name}/{key}": torch.nn.Parameter(torch.from_numpy(values.copy()))
-                for layer in network.layers
+                for layer in network.parts
                 for key, values in _weights(layer).items()
             }
         )
@@ -89,21 +89,13 @@ class QuantizedNetwork(torch.nn.Module):
     @property
     def network(self) -> Network:
         """The network as it is trained so far: weights on the grids of their formats."""
-        layers = []
-        for layer in self._network.layers:
-            form = partial(self._form, layer.name)
-            found = {
-                key: to_values(to_codes(value.detach().numpy(), f), f)
-                for key, value in self._own(layer).items()
-                for f in [form(key.rpartition("/")[2].replace("recurrent_bias", "bias"))]
-            }
-            layers.append(_with_weights(layer, found))
-        return self._network.replace(layers=tuple(layers))
+        layers = tuple(changed(layer, self._rounded) for layer in self._network.layers)
+        return self._network.replace(layers=layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what `Design.predict` does for x (batch, steps, features), as float64."""
         given = _Fake(x.to(torch.float64)).to(self._form("", "input")).values
-        layers = [_with_weights(n, self._own(n), live=True) for n in self._network.layers]
+        layers = [changed(layer, self._live) for layer in self._network.layers]
         found: torch.Tensor = run(layers, given, _FakeNumbers(), self._form)
         return found
 
@@ -113,7 +105,21 @@ class QuantizedNetwork(torch.nn.Module):
             self._forms[tensor] = self.precision.format(*tensor)
         return self._forms[tensor]
 
-    def _own(self, layer: Layer) -> dict[str, torch.Tensor]:
+    def _rounded(self, layer: Part) -> Part:
+        """Return a layer with weights on their grids."""
+        form = partial(self._form, layer.name)
+        found = {
+            key: to_values(to_codes(value.detach().numpy(), f), f)
+            for key, value in self._own(layer).items()
+            for f in [form(key.rpartition("/")[2].replace("recurrent_bias", "bias"))]
+        }
+        return _with_weights(layer, found)
+
+    def _live(self, layer: Part) -> Part:
+        """Return a layer whose weights are the tensors that are trained."""
+        return _with_weights(layer, self._own(layer), live=True)
+
+    def _own(self, layer: Part) -> dict[str, torch.Tensor]:
         start = f"{layer.name}/"
         return {
             key.removeprefix(start): value
@@ -122,7 +128,7 @@ class QuantizedNetwork(torch.nn.Module):
         }
 
 
-def _weights(layer: Layer) -> dict[str, NDArray[np.float64]]:
+def _weights(layer: Part) -> dict[str, NDArray[np.float64]]:
     """Return the constants that a layer's equations have; two biases that are added are one."""
     if isinstance(layer, Dense):
         return {"kernel": layer.kernel, "bias": layer.bias}
@@ -163,10 +169,10 @@ class _LiveDense(Dense):
         pass
 
 
-_LIVE: Mapping[type[Layer], type[Layer]] = {LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense}
+_LIVE: Mapping[type[Part], type[Part]] = {LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense}
 
 
-def _with_weights(layer: Layer, weights: Mapping[str, Any], *, live: bool = False) -> Layer:
+def _with_weights(layer: Part, weights: Mapping[str, Any], *, live: bool = False) -> Part:
     """Return a layer with other weights, by the keys of `_weights`."""
     changes: dict[str, Any] = dict(weights)
     if not isinstance(layer, Dense):

@@ -89,6 +89,7 @@ def error_bound(net: Network, precision: Precision, x: Array) -> float:
             if isinstance(layer, LSTM):
                 error = _lstm(layer, half, largest, error, steps)
             else:
+                assert isinstance(layer, GRU)
                 error = _gru(layer, half, largest, error, steps)
             largest = 1.0
     return error

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, Layer, Recurrent
 from rnnrtl.network import Network
 from tests import float_reference
 from tests.float_reference import Array
@@ -63,28 +63,70 @@ def inputs(
     return np.asarray(rng.normal(0, scale, (batch, steps, net.features)))
 
 
+def bidirectional(
+    forward: str = "lstm",
+    backward: str = "gru_after",
+    features: int = FEATURES,
+    units: tuple[int, int] = (3, 3),
+    *,
+    merge: str = "concat",
+    sequences: bool = False,
+    last_output: bool = False,
+    name: str = "both",
+    seed: int = 0,
+) -> Bidirectional:
+    parts = [
+        recurrent(cell, features, size, seed=seed + n, sequences=sequences, name=f"{name}_{way}")
+        for n, (cell, size, way) in enumerate(
+            zip((forward, backward), units, ("f", "b"), strict=True)
+        )
+    ]
+    return Bidirectional(name, parts[0], parts[1], merge, last_output)
+
+
+MERGED: Mapping[str, Callable[[Array, Array], Array]] = {
+    "concat": lambda f, b: np.concatenate([f, b], axis=-1),
+    "sum": lambda f, b: f + b,
+    "mul": lambda f, b: f * b,
+    "ave": lambda f, b: (f + b) / 2,
+}
+
+
 def reference(net: Network, x: Array) -> Array:
     """Run a network by the equations of `float_reference`, which knows nothing of rnnrtl."""
     y = x
     for layer in net.layers:
         if isinstance(layer, Dense):
             y = float_reference.dense(y, layer.kernel, layer.bias, layer.activation)
-            continue
-        parts = [
-            {name: np.asarray(getattr(gate, part)) for name, gate in layer.gates.items()}
-            for part in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
-        ]
-        if isinstance(layer, LSTM):
-            run: Callable[..., Array] = partial(float_reference.lstm, projection=layer.projection)
+        elif isinstance(layer, Bidirectional):
+            forward = states_of(layer.forward, y)
+            backward = states_of(layer.backward, y[:, ::-1])[:, ::-1]
+            if not layer.return_sequences:
+                # The backward layer has read everything at the first step.
+                forward = forward[:, -1]
+                backward = backward[:, -1 if layer.last_output else 0]
+            y = MERGED[layer.merge](forward, backward)
         else:
-            run = partial(float_reference.gru, reset_after=layer.reset_after)
-        y = run(
-            y,
-            *parts,
-            activation=layer.activation,
-            recurrent_activation=layer.recurrent_activation,
-            initial=layer.initial,
-        )
-        if not layer.return_sequences:
-            y = y[:, -1]
+            y = states_of(layer, y[:, ::-1] if layer.go_backwards else y)
+            y = y if layer.return_sequences else y[:, -1]
     return y
+
+
+def states_of(layer: Recurrent, x: Array) -> Array:
+    """Return the hidden states of all steps."""
+    parts = [
+        {name: np.asarray(getattr(gate, part)) for name, gate in layer.gates.items()}
+        for part in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
+    ]
+    if isinstance(layer, LSTM):
+        run: Callable[..., Array] = partial(float_reference.lstm, projection=layer.projection)
+    else:
+        assert isinstance(layer, GRU)
+        run = partial(float_reference.gru, reset_after=layer.reset_after)
+    return run(
+        x,
+        *parts,
+        activation=layer.activation,
+        recurrent_activation=layer.recurrent_activation,
+        initial=layer.initial,
+    )

@@ -40,7 +40,7 @@ def test_networks_have_their_shape(name: str, cell: str) -> None:
 def test_formats_fit_the_weights(name: str) -> None:
     for cell in CELLS:
         given = Precision.parse(precision(name, cell, "w8a12") or "")
-        for layer in network(name, cell).layers:
+        for layer in network(name, cell).parts:
             form = given.format(layer.name, "kernel")
             kernels = (
                 [layer.kernel]

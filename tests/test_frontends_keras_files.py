@@ -55,7 +55,7 @@ def test_weights_without_architecture() -> None:
 
 def test_activations_and_steps_given() -> None:
     network = load(DATA / "keras3_lstm.h5", steps=7, activations={"time_distributed": "relu"})
-    assert (network.steps, network.layers[-1].activation) == (7, "relu")
+    assert (network.steps, network.parts[-1].activation) == (7, "relu")
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -142,7 +142,7 @@ def test_what_changes_nothing(tmp_path: Path, case: str) -> None:
 )  # fmt: skip
 def test_activation_layer(tmp_path: Path, layer: dict[str, Any], function: str) -> None:
     network = load(archive(tmp_path, made.sequential(made.RNN, made.HEAD, layer)))
-    assert [each.activation for each in network.layers] == ["tanh", function]
+    assert [each.activation for each in network.parts] == ["tanh", function]
 
 
 def test_chain_of_a_functional_model(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_something_before_the_first_linear_must_be_said() -> None:
     with pytest.raises(ModelError, match=r'rnn and head_1.*\{"rnn": "linear"\}'):
         load(state)
     assert load(state, activations={"rnn": "linear"}).outputs == 1
-    rnn, relu, _ = load(state, activations={"rnn": "relu"}).layers
+    rnn, relu, _ = load(state, activations={"rnn": "relu"}).parts
     assert (rnn.name, relu.name, relu.activation) == ("rnn", "rnn_relu", "relu")
 
 
@@ -148,8 +148,9 @@ def with_key(key: str, value: Any, cell: Any = nn.LSTM, **options: Any) -> dict[
 
 ROWS = 4 * UNITS
 BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
-    "bidirectional": (
-        nn.LSTM(3, 4, bidirectional=True).state_dict(), UnsupportedError, "_reverse.*bidirectional",
+    "one direction of two": (
+        with_key("weight_hh_l0_reverse", None, bidirectional=True), ModelError,
+        "'weight_hh_l0_reverse' is missing",
     ),
     "bias of a projection": (
         with_key("bias_hr_l0", torch.zeros(2), proj_size=2), ModelError, "unknown key 'bias_hr_l0'",

@@ -148,7 +148,6 @@ BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     ),
     "LSTM cell": (nn.LSTMCell(3, 4), UnsupportedError, "LSTMCell is not supported"),
     "plain RNN": (nn.RNN(3, 4), UnsupportedError, "RNN is not supported"),
-    "bidirectional": (nn.GRU(3, 4, bidirectional=True), UnsupportedError, "bidirectional"),
     "layer norm": (
         gru_and(lambda m, x: m.norm(m.rnn(x)[0]), norm=nn.LayerNorm(4)), UnsupportedError,
         r"'norm' \(LayerNorm\) is not supported: it divides by what it measures of each vector",

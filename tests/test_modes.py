@@ -14,7 +14,8 @@ from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import InputError, ModelError, PrecisionWarning, UnsupportedError
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
-from rnnrtl.graph.trace import trace, trace_unrolled
+from rnnrtl.graph.trace import trace
+from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulate.lint import lint

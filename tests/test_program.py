@@ -19,7 +19,8 @@ from rnnrtl.graph.lookup import RomRead, look_up
 from rnnrtl.graph.lowering import Operation, Product, lowered
 from rnnrtl.graph.nodes import MatVec, Node, RoundShift
 from rnnrtl.graph.program import Program
-from rnnrtl.graph.trace import Graph, trace_unrolled
+from rnnrtl.graph.trace import Graph
+from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.graph.vectors import input_vector, matvec
 from tests.networks import CELLS, dense, inputs, network, recurrent
 from tests.test_graph import NETWORKS, extreme_codes, quietly_traced

@@ -12,7 +12,7 @@ from rnnrtl.demo.jets import tagger
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import plan
-from rnnrtl.graph.trace import trace_unrolled
+from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.schedule import expand
 from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.operations import Op, range_width

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnrtl.cells import dense, gru, lstm
+from rnnrtl.cells import bidirectional, dense, gru, lstm
 from rnnrtl.layers import GRU, LSTM, Recurrent
 
 _CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
@@ -20,5 +20,7 @@ def step(
 
 apply_dense = dense.apply
 format_of_dense = dense.result_format
+merged = bidirectional.merged
+format_of_merged = bidirectional.result_format
 
-__all__ = ["apply_dense", "format_of_dense", "step"]
+__all__ = ["apply_dense", "format_of_dense", "format_of_merged", "merged", "step"]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import Dense, Layer
+from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,10 @@ class Batch:
 
     def __mul__(self, other: Self) -> Self:
         return type(self)(self.values * other.values)
+
+    def halved(self) -> Self:
+        """Return x / 2."""
+        return type(self)(self.values * 0.5)
 
     def lane(self, number: int) -> Self:
         """Return the vector of one lane."""
@@ -66,19 +70,53 @@ def run(
         of_layer = partial(form, layer.name)
         if isinstance(layer, Dense):
             value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
-            continue
-        if states is None:
-            state = {
-                name: numbers.constant(layer.initial[name], of_layer(tensor))
-                for name, tensor in layer.states.items()
-            }
+        elif isinstance(layer, Bidirectional):
+            value = _both_ways(layer, value, numbers, form)
         else:
-            state = {name: numbers.vector(kept) for name, kept in states[layer.name].items()}
-        sequence = []
-        for t in range(value.shape[1]):
-            state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, of_layer)
-            sequence.append(state["h"].values)
-        if states is not None:
-            states[layer.name] = {name: kept.values for name, kept in state.items()}
-        value = numbers.stacked(sequence) if layer.return_sequences else sequence[-1]
+            sequence = _steps(layer, value, numbers, of_layer, states, backwards=layer.go_backwards)
+            value = numbers.stacked(sequence) if layer.return_sequences else sequence[-1]
     return value
+
+
+def _steps(
+    layer: Recurrent,
+    value: Any,
+    numbers: Any,
+    form: Callable[..., Format],
+    states: States | None = None,
+    *,
+    backwards: bool,
+) -> list[Any]:
+    """Return the hidden states of all steps, in the order in which they are read."""
+    if states is None:
+        state = {
+            name: numbers.constant(layer.initial[name], form(tensor))
+            for name, tensor in layer.states.items()
+        }
+    else:
+        state = {name: numbers.vector(kept) for name, kept in states[layer.name].items()}
+    found = []
+    for t in range(value.shape[1])[:: -1 if backwards else 1]:
+        state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, form)
+        found.append(state["h"].values)
+    if states is not None:
+        states[layer.name] = {name: kept.values for name, kept in state.items()}
+    return found
+
+
+def _both_ways(layer: Bidirectional, value: Any, numbers: Any, form: Callable[..., Format]) -> Any:
+    """Return what a bidirectional layer gives on, all steps or the last one."""
+    forward, backward = (
+        [
+            numbers.vector(h)
+            for h in _steps(part, value, numbers, partial(form, part.name), backwards=backwards)
+        ]
+        for part, backwards in zip(layer.parts, (False, True), strict=True)
+    )
+    if layer.return_sequences:
+        pairs = list(zip(forward, backward[::-1], strict=True))
+    else:
+        pairs = [(forward[-1], backward[0 if layer.last_output else -1])]
+    of_layer = partial(form, layer.name)
+    found = [cells.merged(layer, *pair, numbers, of_layer).values for pair in pairs]
+    return numbers.stacked(found) if layer.return_sequences else found[0]

@@ -30,6 +30,9 @@ class Vector(Protocol):
     def to(self, form: Format) -> Self:
         """Round and saturate (or wrap) into a format."""
 
+    def halved(self) -> Self:
+        """Return x / 2, exactly."""
+
     def relu(self) -> Self:
         """Return max(x, 0)."""
 
@@ -66,7 +69,7 @@ class Numbers(Protocol[V]):
         """Return matrix @ x; matrix (units, features)."""
 
     def joined(self, vectors: Sequence[V]) -> V:
-        """Return one vector of all their lanes; they have the same binary point."""
+        """Return one vector of all their lanes."""
 
     def maximum(self, a: V, b: V) -> V:
         """Return the larger of a and b, lane by lane; they have the same binary point."""

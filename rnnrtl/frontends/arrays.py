@@ -12,14 +12,22 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
                       reset_after, one is reset before
     rounded_products  bool, LSTM only, False by default; see `rnnrtl.LSTM`
     projection        (units, outputs), LSTM only; recurrent_kernel is (outputs, gates*units) then
+    go_backwards      bool, False by default
 
 and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
-ones `recurrent_activation` too. Beside the layers stand `name`, `steps` and `stateful` of the
+ones `recurrent_activation` too. A bidirectional layer names two recurrent ones, which then are no
+layers by themselves:
+
+    forward, backward  the names of the two
+    merge              "concat" (by default), "sum", "mul", "ave"
+    last_output        bool, False by default; see `rnnrtl.Bidirectional`
+
+Beside the layers stand `name`, `steps` and `stateful` of the
 network, and `precision`, the formats that it was trained in, as JSON text of the mapping of
 patterns to formats.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +37,17 @@ from rnnrtl.errors import ModelError
 from rnnrtl.frontends.gates import KERAS_ORDER, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, as_flag, as_text
-from rnnrtl.layers import GRU, LSTM, Dense, FloatArray, Layer
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Layer, Recurrent
 
 INITIAL = "initial_"
 """What the key of an initial state begins with; the state's own name follows."""
 
 _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 _DENSE_KEYS = ("kernel", "bias", "activation")
+_PAIR_KEYS = ("forward", "backward", "merge", "last_output")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
-    "rounded_products", "projection", "initial_h", "initial_c",
+    "rounded_products", "projection", "initial_h", "initial_c", "go_backwards",
 )  # fmt: skip
 
 
@@ -51,13 +60,61 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
 
     Raises ModelError or UnsupportedError naming the key that is missing, unknown or misshapen.
     """
-    recurrent = [layer for layer, parameters in groups.items() if _is_recurrent(layer, parameters)]
-    return tuple(
-        recurrent_layer(layer, parameters, before_another=layer != recurrent[-1])
-        if layer in recurrent
-        else dense_layer(layer, parameters)
-        for layer, parameters in groups.items()
-    )
+    pairs = {layer: _pair(layer, parts, groups) for layer, parts in groups.items() if _pairs(parts)}
+    within = {name for pair in pairs.values() for name in pair}
+    chain = {layer: parts for layer, parts in groups.items() if layer not in within}
+    recurrent = [
+        layer for layer, parts in chain.items() if layer in pairs or _is_recurrent(layer, parts)
+    ]
+    found: list[Layer] = []
+    for layer, parameters in chain.items():
+        before = layer in recurrent[:-1]
+        if layer in pairs:
+            parts = [
+                recurrent_layer(name, groups[name], before_another=before) for name in pairs[layer]
+            ]
+            found.append(_bidirectional(layer, parameters, parts))
+        elif layer in recurrent:
+            found.append(recurrent_layer(layer, parameters, before_another=before))
+        else:
+            found.append(dense_layer(layer, parameters))
+    return tuple(found)
+
+
+def _pairs(parameters: Mapping[str, object]) -> bool:
+    return any(key in parameters for key in _PAIR_KEYS)
+
+
+def _pair(
+    layer: str, parameters: Mapping[str, object], groups: Mapping[str, Mapping[str, object]]
+) -> tuple[str, str]:
+    """Return the groups of the two layers of a bidirectional one."""
+    for key in parameters:
+        if key not in _PAIR_KEYS:
+            raise ModelError(
+                f"unknown key {_key(layer, key)!r}: a bidirectional layer has "
+                f"{', '.join(_PAIR_KEYS)}"
+            )
+    names = []
+    for key in ("forward", "backward"):
+        if key not in parameters:
+            raise ModelError(f"{_key(layer, key)!r} is missing")
+        name = as_text(parameters[key], _key(layer, key))
+        if name not in groups or not _is_recurrent(name, groups[name]):
+            raise ModelError(f"{_key(layer, key)!r} is {name!r}, which is no recurrent layer")
+        names.append(name)
+    if names[0] == names[1]:
+        raise ModelError(f"{layer!r} has {names[0]!r} in both directions: give two layers")
+    return names[0], names[1]
+
+
+def _bidirectional(
+    layer: str, parameters: Mapping[str, object], parts: Sequence[Recurrent]
+) -> Bidirectional:
+    merge = as_text(parameters.get("merge", "concat"), _key(layer, "merge"))
+    last_output = as_flag(parameters.get("last_output", False), _key(layer, "last_output"))
+    name = identifier(layer, fallback="bidirectional")
+    return Bidirectional(name, parts[0], parts[1], merge, last_output)
 
 
 def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:
@@ -145,6 +202,9 @@ def recurrent_layer(
         for key in _RECURRENT_KEYS
         if key.startswith(INITIAL) and key in parameters
     }
+    words["go_backwards"] = as_flag(
+        parameters.get("go_backwards", False), _key(layer, "go_backwards")
+    )
     if cell is LSTM:
         if "reset_after" in parameters:
             raise ModelError(f"{_key(layer, 'reset_after')!r} is for a GRU, but this is an LSTM")

@@ -20,7 +20,7 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.frontends.module import first_line, readings, run_module, trial_sequences
+from rnnrtl.frontends.module import first_line, readings, run_module, trial_sequences, ways
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.quantised import (
     WIDEST_SUMS,
@@ -86,11 +86,12 @@ def read_brevitas(module: Any) -> Network:
 def _proved(kind: str, network: Network, x: FloatArray, y: FloatArray) -> Network:
     """Return the network with the sequences that the module gives, if its bits are y."""
     error = ModelError(f"{kind} gives outputs of another shape than its layers in order")
-    every = fixed_outputs(network.replace(layers=with_sequences(network.layers, last=True)), x)
-    for sequences, found, expected in readings(y, every):
-        if np.array_equal(found, expected):
-            return network.replace(layers=with_sequences(network.layers, last=sequences))
-        error = unlike(kind, found, expected)
+    for way in ways(network):
+        expected = fixed_outputs(way, x)
+        for found in readings(y, expected):
+            if np.array_equal(found, expected):
+                return way
+            error = unlike(kind, found, expected)
     raise error
 
 

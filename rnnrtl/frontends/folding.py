@@ -14,7 +14,7 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array
-from rnnrtl.layers import Dense, FloatArray, Layer
+from rnnrtl.layers import Dense, FloatArray, Layer, Part, changed
 from rnnrtl.network import Network
 
 REFUSED = dict.fromkeys(
@@ -90,6 +90,10 @@ def check_equal_shapes(where: str, values: Mapping[str, FloatArray]) -> None:
 def before(layer: Layer, affine: Affine) -> Layer:
     """Return the layer that gives for x what `layer` gives for the affine map of x."""
     affine = affine.spread(layer.features, f"layer {layer.name!r}")
+    return changed(layer, lambda part: _before(part, affine))
+
+
+def _before(layer: Part, affine: Affine) -> Part:
     if isinstance(layer, Dense):
         return replace(
             layer,

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.layers import GRU, LSTM, FloatArray, Gate
+from rnnrtl.layers import GRU, LSTM, FloatArray, Gate, Recurrent
 
 Cell = type[LSTM] | type[GRU]
 
 # Keras calls the candidates c and h, PyTorch g and n. Sources: keras/src/layers/rnn/{lstm,gru}.py
 # (the splits in `call`) and the `Variables` of torch.nn.LSTM and torch.nn.GRU.
-KERAS_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "f", "g", "o"), GRU: ("z", "r", "n")}
-PYTORCH_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "f", "g", "o"), GRU: ("r", "z", "n")}
+KERAS_ORDER: dict[type[Recurrent], tuple[str, ...]] = {
+    LSTM: ("i", "f", "g", "o"),
+    GRU: ("z", "r", "n"),
+}
+PYTORCH_ORDER: dict[type[Recurrent], tuple[str, ...]] = {
+    LSTM: ("i", "f", "g", "o"),
+    GRU: ("r", "z", "n"),
+}
 
 
 def cell_of(rows: int, units: int, key: str) -> Cell:

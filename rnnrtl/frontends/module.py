@@ -16,7 +16,7 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.folding import REFUSED, Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import batch_norm, read_group, with_sequences
-from rnnrtl.layers import Dense, FloatArray, Layer
+from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer
 from rnnrtl.network import Network
 
 _ACTIVATIONS = {
@@ -51,8 +51,7 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
         network = Network(with_sequences(layers, last=True))
     except ModelError as error:
         raise ModelError(f"{error} (layers are read in the order of registration)") from None
-    sequences = _trial(torch, module, network)
-    return network.replace(layers=with_sequences(network.layers, last=sequences))
+    return _trial(torch, module, network)
 
 
 def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -139,10 +138,10 @@ def trial_sequences(features: int) -> FloatArray:
     return x.astype(np.float32).astype(np.float64)
 
 
-def _trial(torch: Any, module: Any, network: Network) -> bool:
-    """Run the module; return whether it gives every step (True) or the last state (False)."""
+def _trial(torch: Any, module: Any, network: Network) -> Network:
+    """Run the module; return the network that gives what it does: every step, or the last one."""
     x = trial_sequences(network.features)
-    every = network.predict(x)
+    expected_of = [(way, way.predict(x)) for way in ways(network)]
     batch_first = all(
         leaf.batch_first
         for _, leaf in _leaves(module)
@@ -169,13 +168,13 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
             except Exception as error:
                 failure = failure or first_line(error)
                 continue
-            for sequences, candidate, expected in readings(y, every):
-                gap = float(np.abs(candidate - expected).max()) / max(1.0, np.abs(expected).max())
-                difference = min(difference, gap if np.isfinite(gap) else np.inf)
-                if gap <= tolerance and (
-                    sequences or not all(isinstance(layer, Dense) for layer in network.layers)
-                ):
-                    return sequences
+            for way, expected in expected_of:
+                for candidate in readings(y, expected):
+                    gap = float(np.abs(candidate - expected).max())
+                    gap /= max(1.0, np.abs(expected).max())
+                    difference = min(difference, gap if np.isfinite(gap) else np.inf)
+                    if gap <= tolerance:
+                        return way
         if not failure:
             break  # it ran, and it disagreed
     kind = type(module).__name__
@@ -193,6 +192,27 @@ def _trial(torch: Any, module: Any, network: Network) -> bool:
     )
 
 
+def ways(network: Network) -> Iterator[Network]:
+    """Yield the network with what a forward may give of its last recurrent layer."""
+    yield network
+    recurrent = [layer for layer in network.layers if not isinstance(layer, Dense)]
+    if not recurrent:
+        return
+    for last_output in (False, True) if isinstance(recurrent[-1], Bidirectional) else (False,):
+        layers = with_sequences(network.layers, last=False, last_output=last_output)
+        yield network.replace(layers=layers)
+
+
+def readings(y: FloatArray, expected: FloatArray) -> Iterator[FloatArray]:
+    """Yield `y` in the order of what is expected, in each way in which it has the right size."""
+    if y.size != expected.size:
+        return
+    yield y.reshape(expected.shape)
+    if expected.ndim == 3:
+        batch, steps, outputs = expected.shape
+        yield y.reshape(steps, batch, outputs).swapaxes(0, 1)
+
+
 def run_module(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:
     """Run the copy; the first of several outputs counts, as in torch.nn.LSTM."""
     # forward may draw random numbers: the user's generator is put back afterwards.
@@ -203,16 +223,6 @@ def run_module(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:
         y = getattr(y, "value", y[0])
     result: FloatArray = y.to(torch.float64).numpy()
     return result
-
-
-def readings(y: FloatArray, every: FloatArray) -> Iterator[tuple[bool, FloatArray, FloatArray]]:
-    """Yield (every step?, output, expected) for each way in which `y` has the right size."""
-    batch, steps, outputs = every.shape
-    if y.size == every.size:
-        yield True, y.reshape(every.shape), every
-        yield True, y.reshape(steps, batch, outputs).swapaxes(0, 1), every
-    elif y.size == every[:, -1].size:
-        yield False, y.reshape(batch, outputs), every[:, -1]
 
 
 def first_line(error: Exception) -> str:

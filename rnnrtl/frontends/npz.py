@@ -18,7 +18,7 @@ from rnnrtl.errors import ModelError, OutputError
 from rnnrtl.frontends.arrays import INITIAL
 from rnnrtl.frontends.gates import KERAS_ORDER
 from rnnrtl.frontends.values import LIMIT_BYTES
-from rnnrtl.layers import GRU, LSTM, Dense, FloatArray
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Recurrent, parts
 from rnnrtl.network import Network
 
 
@@ -92,10 +92,14 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
     if network.precision is not None:
         arrays["precision"] = np.array(json.dumps(network.precision.as_dict()))
     for layer in network.layers:
-        for parameter, value in (
-            _dense(layer) if isinstance(layer, Dense) else _cell(layer)
-        ).items():
-            arrays[f"{layer.name}/{parameter}"] = value
+        if isinstance(layer, Bidirectional):
+            for parameter, value in _pair(layer).items():
+                arrays[f"{layer.name}/{parameter}"] = value
+        for part in parts(layer):
+            for parameter, value in (
+                _dense(part) if isinstance(part, Dense) else _cell(part)
+            ).items():
+                arrays[f"{part.name}/{parameter}"] = value
     return arrays
 
 
@@ -128,6 +132,15 @@ def _compact(array: FloatArray) -> NDArray[Any]:
     return single if np.array_equal(single.astype(np.float64), array) else array
 
 
+def _pair(layer: Bidirectional) -> dict[str, NDArray[Any]]:
+    return {
+        "forward": np.array(layer.forward.name),
+        "backward": np.array(layer.backward.name),
+        "merge": np.array(layer.merge),
+        "last_output": np.array(layer.last_output),
+    }
+
+
 def _dense(layer: Dense) -> dict[str, NDArray[Any]]:
     return {
         "kernel": _compact(layer.kernel.T),
@@ -136,7 +149,7 @@ def _dense(layer: Dense) -> dict[str, NDArray[Any]]:
     }
 
 
-def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
+def _cell(layer: Recurrent) -> dict[str, NDArray[Any]]:
     gates = [layer.gates[name] for name in KERAS_ORDER[type(layer)]]
     # Always two rows: one would lose the recurrent bias of PyTorch's layers.
     bias = np.stack(
@@ -156,9 +169,11 @@ def _cell(layer: LSTM | GRU) -> dict[str, NDArray[Any]]:
     arrays |= {
         INITIAL + state: _compact(values) for state, values in layer.initial.items() if values.any()
     }
+    if layer.go_backwards:
+        arrays["go_backwards"] = np.array(layer.go_backwards)
     if isinstance(layer, GRU):
         arrays["reset_after"] = np.array(layer.reset_after)
-    else:
+    elif isinstance(layer, LSTM):
         if layer.rounded_products:
             arrays["rounded_products"] = np.array(layer.rounded_products)
         if layer.projection is not None:

@@ -49,8 +49,8 @@ def read_onnx(path: Path) -> Network:
 
 def _outline(network: Network) -> object:
     return [
-        (layer.name, layer.activation, getattr(layer, "return_sequences", None))
-        for layer in network.layers
+        (part.name, part.activation, getattr(part, "return_sequences", None))
+        for part in network.parts
     ]
 
 

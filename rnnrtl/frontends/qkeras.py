@@ -106,7 +106,7 @@ def _array(values: Any) -> FloatArray:
 def _weights(network: Network) -> dict[str, Format]:
     """Return exact formats by rule."""
     rules: dict[str, Format] = {}
-    for layer in network.layers:
+    for layer in network.parts:
         arrays: dict[str, list[FloatArray]]
         if isinstance(layer, Dense):
             arrays = {"kernel": [layer.kernel], "bias": [layer.bias]}

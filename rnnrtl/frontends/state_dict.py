@@ -3,14 +3,15 @@
 A recurrent layer has weight_ih_l0 (gates*units, features), weight_hh_l0 (gates*units, units) and
 bias_ih_l0, bias_hh_l0 (gates*units,), an LSTM with a projection weight_hr_l0 (proj_size, units) and
 weight_hh_l0 (gates*units, proj_size), with _l1, _l2, ... where layers are stacked; gates i f g o
-(LSTM), r z n (GRU). A Linear has weight (units, features) and bias (units,). A BatchNorm1d has
-running_mean and running_var (features,), weight and bias (features,) or neither; `eps`, which no
-state dict holds, is 1e-5, PyTorch's default, unless a key of that name is put beside them.
+(LSTM), r z n (GRU). A bidirectional one has weight_ih_l0_reverse, ... besides. A Linear has weight
+(units, features) and bias (units,). A BatchNorm1d has running_mean and running_var (features,),
+weight and bias (features,) or neither; `eps`, which no state dict holds, is 1e-5, PyTorch's
+default, unless a key of that name is put beside them.
 Source: the `Variables` of torch.nn.LSTM, torch.nn.GRU, torch.nn.Linear and torch.nn.BatchNorm1d.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -23,7 +24,7 @@ from rnnrtl.frontends.folding import Affine, Chain, standardised
 from rnnrtl.frontends.gates import PYTORCH_ORDER, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
-from rnnrtl.layers import GRU, LSTM, Dense, Layer
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)_l(\d+)(_reverse)?")
 _KNOWN = (
@@ -72,7 +73,9 @@ def read_state_dict(
             chain.add(each.layer)
         act.follow(chain, each.name, activations)
     only_recurrent = not any(isinstance(each.layer, Dense | Affine) for each in found)
-    return with_sequences(chain.finished(), last=only_recurrent)
+    layers = chain.finished()
+    _check_last(layers)
+    return with_sequences(layers, last=only_recurrent)
 
 
 def _found(prefix: str, parameters: Mapping[str, object]) -> Iterator[_Found]:
@@ -107,16 +110,39 @@ def batch_norm(
     return standardised(f"batch normalisation {prefix!r}", epsilon, values)
 
 
-def with_sequences(layers: Iterable[Layer], *, last: bool) -> tuple[Layer, ...]:
-    """Return the layers with every recurrent one but the last giving all its steps on."""
+def _check_last(layers: Sequence[Layer]) -> None:
+    """Raise where a dense layer follows a bidirectional one, for two things may lie between."""
+    for before, after in pairwise(layers):
+        if isinstance(before, Bidirectional) and isinstance(after, Dense):
+            raise ModelError(
+                f"a state dict does not say what {after.name} takes of the bidirectional "
+                f"{before.name}, the last states of both directions (h_n) or the output of the "
+                "last step: load the module itself"
+            )
+
+
+def with_sequences(
+    layers: Iterable[Layer], *, last: bool, last_output: bool = False
+) -> tuple[Layer, ...]:
+    """Return the layers with every recurrent one but the last giving all its steps on.
+
+    A bidirectional last one gives all steps, or with `last_output` that of the last step, or else
+    the last state of both directions.
+    """
     layers = tuple(layers)
     recurrent = [layer for layer in layers if not isinstance(layer, Dense)]
-    return tuple(
-        layer
-        if isinstance(layer, Dense)
-        else replace(layer, return_sequences=last or layer is not recurrent[-1])
-        for layer in layers
-    )
+
+    def found(layer: Layer) -> Layer:
+        if isinstance(layer, Dense):
+            return layer
+        sequences = last or layer is not recurrent[-1]
+        if isinstance(layer, Bidirectional):
+            both = [replace(part, return_sequences=sequences) for part in layer.parts]
+            at_last = last_output and not sequences
+            return replace(layer, forward=both[0], backward=both[1], last_output=at_last)
+        return replace(layer, return_sequences=sequences)
+
+    return tuple(map(found, layers))
 
 
 def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ...]:
@@ -125,10 +151,6 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
         match = _RECURRENT.fullmatch(name)
         if match is None and name not in ("weight", "bias"):
             raise ModelError(f"unknown key {joined(prefix, name)!r}: known are {_KNOWN}")
-        if match and match[4]:
-            raise UnsupportedError(
-                f"{joined(prefix, name)!r}: bidirectional layers are not supported"
-            )
     if not any(_RECURRENT.fullmatch(name) for name in parameters):
         return (_linear(prefix, parameters),)
     for name in ("weight", "bias"):
@@ -138,7 +160,9 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
     if depths != list(range(len(depths))):
         missing = next(depth for depth in range(len(depths)) if depth not in depths)
         raise ModelError(f"{joined(prefix, f'weight_ih_l{missing}')!r} is missing")
-    return tuple(_recurrent(prefix, parameters, depth, stacked=len(depths) > 1) for depth in depths)
+    reverse = any((match := _RECURRENT.fullmatch(name)) and match[4] for name in parameters)
+    made = _bidirectional if reverse else _recurrent
+    return tuple(made(prefix, parameters, depth, stacked=len(depths) > 1) for depth in depths)
 
 
 def _linear(prefix: str, parameters: Mapping[str, object]) -> Dense:
@@ -156,14 +180,28 @@ def _linear(prefix: str, parameters: Mapping[str, object]) -> Dense:
     return Dense(identifier(prefix, fallback="dense"), kernel, bias)
 
 
-def _recurrent(
+def _bidirectional(
     prefix: str, parameters: Mapping[str, object], depth: int, *, stacked: bool
+) -> Bidirectional:
+    forward, backward = (
+        _recurrent(prefix, parameters, depth, stacked=stacked, suffix=suffix)
+        for suffix in ("", "_reverse")
+    )
+    both = [replace(forward, name=f"{forward.name}_forward")]
+    both.append(replace(backward, name=f"{forward.name}_backward"))
+    return Bidirectional(forward.name, both[0], both[1])
+
+
+def _recurrent(
+    prefix: str, parameters: Mapping[str, object], depth: int, *, stacked: bool, suffix: str = ""
 ) -> LSTM | GRU:
+    end = f"_l{depth}{suffix}"
+
     def key(parameter: str) -> str:
-        return joined(prefix, f"{parameter}_l{depth}")
+        return joined(prefix, f"{parameter}{end}")
 
     def value(parameter: str) -> object:
-        name = f"{parameter}_l{depth}"
+        name = f"{parameter}{end}"
         if name not in parameters:
             raise ModelError(f"{key(parameter)!r} is missing")
         return parameters[name]
@@ -171,7 +209,7 @@ def _recurrent(
     recurrent = as_array(value("weight_hh"), key("weight_hh"), (None, None))
     rows, units = recurrent.shape
     options: dict[str, Any] = {}
-    if f"weight_hr_l{depth}" in parameters:
+    if f"weight_hr{end}" in parameters:
         projection = as_array(value("weight_hr"), key("weight_hr"), (units, None))
         options["projection"], units = projection, projection.shape[1]
     cell = cell_of(rows, units, key("weight_hh"))
@@ -179,7 +217,7 @@ def _recurrent(
         raise ModelError(f"{key('weight_hr')!r} is for an LSTM, but {key('weight_hh')!r} is none")
     kernel = as_array(value("weight_ih"), key("weight_ih"), (rows, None))
     # PyTorch writes both biases or none.
-    if any(f"bias_{part}_l{depth}" in parameters for part in ("ih", "hh")):
+    if any(f"bias_{part}{end}" in parameters for part in ("ih", "hh")):
         bias = as_array(value("bias_ih"), key("bias_ih"), (rows,))
         recurrent_bias = as_array(value("bias_hh"), key("bias_hh"), (rows,))
     else:

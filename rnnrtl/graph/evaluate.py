@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray, matmul
-from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, State
+from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, Played, State
 from rnnrtl.graph.trace import Graph, Loop
 
 CHUNK = 512
@@ -167,6 +167,8 @@ def apply(node: Node, operands: list[IntArray]) -> IntArray:
         return matmul(operands[0], node.matrix)
     if isinstance(node, LastStep):
         return operands[0][:, -1]
+    if isinstance(node, Played):
+        return operands[0][:, ::-1] if node.backwards else operands[0]
     if isinstance(node, Part):
         return operands[0][..., node.start : node.start + node.size]
     if isinstance(node, Joined):

@@ -98,6 +98,10 @@ class Node:
             Limited, x, x.fraction_bits, lambda v: min(max(v, low), high), least=low, most=high
         )
 
+    def halved(self) -> "Node":
+        """Return x / 2: the same codes, with their binary point moved."""
+        return Proved((self,), self.fraction_bits + 1, self.lowest, self.highest)
+
     def lane(self, number: int) -> "Node":
         """Return the vector of one lane."""
         return part(self, number, number + 1)
@@ -220,7 +224,9 @@ class Joined(Node):
 
 @dataclass(frozen=True, eq=False)
 class Proved(Node):
-    """Its argument, with a narrower range that holds for a reason stated where it is made."""
+    """The codes of its argument, with a narrower range that holds for a reason stated where it is
+    made, or with another binary point.
+    """
 
     def arithmetic(self, x: Any) -> Any:
         return x
@@ -232,6 +238,13 @@ class LastStep(Node):
 
     def arithmetic(self, x: Any) -> Any:
         return x
+
+
+@dataclass(frozen=True, eq=False)
+class Played(Node):
+    """Its argument out of a memory of the whole sequence, from the first step on or `backwards`."""
+
+    backwards: bool = False
 
 
 @dataclass(frozen=True, eq=False)

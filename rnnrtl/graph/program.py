@@ -15,6 +15,7 @@ from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import apply
 from rnnrtl.graph.lowering import Array, Operation, Product, lowered
 from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part, State
+from rnnrtl.graph.stages import stages
 from rnnrtl.graph.sums import EXACT
 from rnnrtl.graph.trace import Graph
 
@@ -44,23 +45,9 @@ class Program:
     """
 
     def __init__(self, graph: Graph, chunk: int | None = None) -> None:
-        low = lowered(graph)
         self.graph = graph
-        self._each = [_step(part, low.kinds) for part in low.each]
-        self._end = [_step(part, low.kinds) for part in low.end]
-        self._input_kind = low.kinds[graph.input]
-        self._constants: Values = {
-            node: _column(node.lowest, kind)
-            for node, kind in low.kinds.items()
-            if isinstance(node, Constant)
-        }
-        self._states = [
-            (state, _column(state.initial, low.kinds[state]), following)
-            for loop in graph.loops
-            for state, following in loop.states
-        ]
-        taken = sum(part.lanes for part in (*low.each, *low.end)) * np.dtype(np.float64).itemsize
-        self.chunk = chunk or min(max(CACHE_BYTES // max(taken, 1), FEWEST), MOST)
+        self._stages = [(stage.reversal, _Steps(stage.graph)) for stage in stages(graph)]
+        self.chunk = chunk or min(steps.chunk for _, steps in self._stages)
 
     def run(self, codes: IntArray) -> IntArray:
         """Return the output codes, int64, for input codes (batch, steps, features).
@@ -78,7 +65,8 @@ class Program:
         """Return the states before the first step of so many sequences."""
         return {
             state: np.tile(np.array(state.initial, dtype=np.int64), (batch, 1))
-            for state, _, _ in self._states
+            for _, steps in self._stages
+            for state in steps.states
         }
 
     def resumed(self, codes: IntArray, states: States) -> tuple[IntArray, States]:
@@ -92,23 +80,51 @@ class Program:
         ended = {state: np.empty_like(kept) for state, kept in states.items()}
         for start in range(0, len(codes), self.chunk):
             part = slice(start, start + self.chunk)
-            found = self._run(
-                codes[part],
-                {state: kept[part] for state, kept in states.items()},
-                out[part],
-            )
-            for state, kept in ended.items():
-                kept[part] = found[state].T
+            words = codes[part]
+            for reversal, steps in self._stages:
+                given = words if reversal is None else reversal.played(words)
+                words, found = steps.run(given, {s: states[s][part] for s in steps.states})
+                for state, kept in found.items():
+                    ended[state][part] = kept.T
+            out[part] = words
         return out, ended
 
-    def _run(self, codes: IntArray, states: States, out: IntArray) -> Mapping[State, Array]:
-        """Fill in the output; return the states at the end, (lanes, batch)."""
-        graph = self.graph
+
+class _Steps:
+    """A graph that takes every step as it comes.
+
+    Members
+    -------
+    states : of its loops
+    chunk : sequences whose arrays of a step stay in the cache
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        low = lowered(graph)
+        self._graph = graph
+        self._each = [_step(part, low.kinds) for part in low.each]
+        self._end = [_step(part, low.kinds) for part in low.end]
+        self._input_kind = low.kinds[graph.input]
+        self._constants: Values = {
+            node: _column(node.lowest, kind)
+            for node, kind in low.kinds.items()
+            if isinstance(node, Constant)
+        }
+        self._following = {s: following for loop in graph.loops for s, following in loop.states}
+        self._kinds = {state: low.kinds[state] for state in self._following}
+        self.states = tuple(self._following)
+        taken = sum(part.lanes for part in (*low.each, *low.end)) * np.dtype(np.float64).itemsize
+        self.chunk = min(max(CACHE_BYTES // max(taken, 1), FEWEST), MOST)
+
+    def run(self, codes: IntArray, states: States) -> tuple[IntArray, Mapping[State, Array]]:
+        """Return what `Program.resumed` does, for few sequences; states are (lanes, batch)."""
+        graph = self._graph
         columns, steps, _ = codes.shape
+        shape = (columns, steps) if graph.return_sequences else (columns,)
+        out = np.empty((*shape, graph.output.size), dtype=np.int64)
         values: Values = {**self._constants, None: np.ones((1, columns))}
         values |= {
-            state: states[state].T.astype(initial.dtype, order="C")
-            for state, initial, _ in self._states
+            state: states[state].T.astype(kind, order="C") for state, kind in self._kinds.items()
         }
         for t in range(steps):
             values[graph.input] = codes[:, t].T.astype(self._input_kind, order="C")
@@ -117,12 +133,12 @@ class Program:
             if graph.return_sequences:
                 out[:, t] = values[graph.output].T
             # All at once: what follows one state may be another.
-            values |= {state: values[following] for state, _, following in self._states}
+            values |= {state: values[following] for state, following in self._following.items()}
         if not graph.return_sequences:
             for step in self._end:
                 step(values)
             out[...] = values[graph.output].T
-        return {state: values[state] for state, _, _ in self._states}
+        return out, {state: values[state] for state in self.states}
 
 
 def _column(codes: Sequence[int], kind: type) -> Array:

@@ -119,5 +119,5 @@ def tensors(network: Network) -> Mapping[str, tuple[str, ...]]:
     The network's own input is `input` of the layer "".
     """
     read = surveyed(network, np.zeros((1, 1, network.features)))
-    names = ["", *(layer.name for layer in network.layers)]
+    names = dict.fromkeys(["", *(layer.name for layer in (*network.layers, *network.parts))])
     return {name: tuple(t for t in TENSORS if (name, t) in read) for name in names}

@@ -1,6 +1,5 @@
 """From a network and its precision to a graph of exact operations with proved ranges."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,24 +9,18 @@ from numpy.typing import NDArray
 
 from rnnrtl import cells
 from rnnrtl.cells.numbers import Formats
-from rnnrtl.errors import PrecisionWarning
-from rnnrtl.fixedpoint.exact import rounded_codes, to_codes
-from rnnrtl.fixedpoint.format import Format, Overflow
+from rnnrtl.fixedpoint.exact import to_codes
+from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.lookup import look_up
-from rnnrtl.graph.nodes import Node, State, constant, part
+from rnnrtl.graph.nodes import Node, State, constant
+from rnnrtl.graph.reversal import mirrored, played
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
-from rnnrtl.layers import GRU, LSTM, Dense, Recurrent
+from rnnrtl.graph.weights import check_weights
+from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
-
-_OVERFLOWING = {
-    Overflow.SAT: "saturate",
-    Overflow.SAT_SYM: "saturate",
-    Overflow.SAT_ZERO: "become zero",
-    Overflow.WRAP: "wrap",
-}
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
 
@@ -64,7 +57,7 @@ class Graph:
     def nodes(self) -> list[Node]:
         """Return every node, arguments before what uses them."""
         ends = [following for loop in self.loops for _, following in loop.states]
-        return list(_topological([self.input, *ends, self.output]))
+        return list(topological([self.input, *ends, self.output]))
 
 
 @dataclass(frozen=True)
@@ -97,6 +90,13 @@ class Traced:
     ) -> Node:
         return look_up(function, x, input_, output, fast=fast, bound=self.table_error)
 
+    def initial(self, layer: Recurrent, form: Formats) -> dict[str, Node]:
+        """Return the states of a layer before a sequence's first step."""
+        return {
+            name: self.constant(layer.initial[name], form(tensor))
+            for name, tensor in layer.states.items()
+        }
+
     def argmax(self, x: Node) -> Node:
         return argmax(x)
 
@@ -115,75 +115,123 @@ def trace(
 
     With `few_products` a step may take longer to take fewer multipliers; the bits are the same.
     """
-    numbers = Traced(few_products, table_error)
     precision.check(tensors(network))
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
     source, output_format = x, input_format
-    loops: list[Loop] = []
-    layer_of: dict[Node, str] = {x: ""}
+    tracer = _Tracer(Traced(few_products, table_error), precision, source)
     for layer in network.layers:
         form = partial(precision.format, layer.name)
-        _check_weights(layer, form)
         if isinstance(layer, Dense):
-            x = cells.apply_dense(layer, x, numbers, form)
+            x = tracer.dense(layer, x)
             output_format = cells.format_of_dense(layer, form)
+        elif isinstance(layer, Bidirectional):
+            x = tracer.bidirectional(layer, x)
+            output_format = tracer.format_of(layer)
         else:
-            loop = _loop(layer, x, form, numbers)
-            loops.append(loop)
-            x = next(following for state, following in loop.states if state.name == "h")
+            x = tracer.directions(x)[1] if layer.go_backwards else x
+            x = tracer.recurrent(layer, x)
+            x = x if layer.return_sequences else tracer.last_step(x)
             output_format = form("hidden")
-        states = [following for loop in loops[-1:] for _, following in loop.states]
-        for node in _topological([*states, x]):
-            layer_of.setdefault(node, layer.name)
-        if isinstance(layer, Recurrent) and not layer.return_sequences:
-            x = x.last_step().named("h_last")
-            layer_of[x] = layer.name
     return Graph(
-        source, x, input_format, output_format, tuple(loops), layer_of, network.return_sequences
+        source,
+        x,
+        input_format,
+        output_format,
+        tuple(tracer.loops),
+        tracer.layer_of,
+        network.return_sequences,
     )
 
 
-def trace_unrolled(
-    network: Network, precision: Precision, steps: int, *, table_error: float = BOUND_LSB
-) -> Graph:
-    """Return the graph of a whole sequence: every recurrent layer has a cell for each step.
+class _Tracer:
+    """Layers as nodes, one after the other.
 
-    Input and output are the vectors of all steps, one after the other (the output only where the
-    network returns sequences). It computes the same bits as the graph of `trace`.
+    Members
+    -------
+    loops : of the recurrent layers so far
+    layer_of : node -> name of its layer
     """
-    numbers = Traced(table_error=table_error)
-    precision.check(tensors(network))
-    input_format = precision.format("", "input")
-    size = network.features
-    source: Node = input_vector(size * steps, input_format)
-    xs: list[Node] = [part(source, t * size, (t + 1) * size) for t in range(steps)]
-    output_format = input_format
-    layer_of: dict[Node, str] = dict.fromkeys([source, *xs], "")
-    for layer in network.layers:
-        form = partial(precision.format, layer.name)
-        if isinstance(layer, Dense):
-            following: list[Node] = [cells.apply_dense(layer, x, numbers, form) for x in xs]
-            output_format = cells.format_of_dense(layer, form)
+
+    def __init__(self, numbers: Traced, precision: Precision, source: Node) -> None:
+        self._numbers = numbers
+        self._precision = precision
+        self.loops: list[Loop] = []
+        self.layer_of: dict[Node, str] = {source: ""}
+
+    def dense(self, layer: Dense, x: Node) -> Node:
+        """Return what a dense layer gives."""
+        form = self._form(layer)
+        check_weights(layer, form)
+        return self._owned(layer, cells.apply_dense(layer, x, self._numbers, form))
+
+    def recurrent(self, layer: Recurrent, x: Node) -> Node:
+        """Return the hidden state of a recurrent layer, for whose steps x is given."""
+        form = self._form(layer)
+        check_weights(layer, form)
+        loop = _loop(layer, x, form, self._numbers)
+        self.loops.append(loop)
+        for _, following in loop.states:
+            self._owned(layer, following)
+        return next(following for state, following in loop.states if state.name == "h")
+
+    def last_step(self, h: Node) -> Node:
+        """Return the hidden state of the last step."""
+        last = h.last_step().named("h_last")
+        self.layer_of[last] = self.layer_of[h]
+        return last
+
+    def bidirectional(self, layer: Bidirectional, x: Node) -> Node:
+        """Return what two layers give, merged."""
+        if layer.last_output:
+            forward = self.last_step(self.recurrent(layer.forward, x))
+            backward = self._first_step(layer.backward, x.last_step().named("x_last"))
         else:
-            state: dict[str, Node] = {
-                name: numbers.constant(layer.initial[name], form(tensor))
-                for name, tensor in layer.states.items()
-            }
-            following = []
-            for x in xs:
-                state = cells.step(layer, x, state, numbers, form)
-                following.append(state["h"])
-            output_format = form("hidden")
-        for t, x in enumerate(following):
-            step_name = f"{layer.name}_step_{t}" if len(following) > 1 else layer.name
-            for node in _topological([x]):
-                layer_of.setdefault(node, step_name)
-        ended = isinstance(layer, Recurrent) and not layer.return_sequences
-        xs = following[-1:] if ended else following
-    output = xs[0] if len(xs) == 1 else joined(xs)
-    layer_of[output] = layer_of.get(output, network.layers[-1].name)
-    return Graph(source, output, input_format, output_format, (), layer_of, return_sequences=False)
+            inputs = self.directions(x)
+            forward, backward = map(self.recurrent, layer.parts, inputs)
+            if layer.return_sequences:
+                # Backward's steps come in reverse: what goes with forward's is known at the end.
+                forward = self._played(forward, backwards=False)
+                backward = self._played(backward, backwards=True)
+            else:
+                forward, backward = self.last_step(forward), self.last_step(backward)
+        form = self._form(layer)
+        return self._owned(layer, cells.merged(layer, forward, backward, self._numbers, form))
+
+    def directions(self, x: Node) -> tuple[Node, Node]:
+        """Return x as it is read from the first step on, and from the last."""
+        copies = mirrored(x)
+        if copies is None:
+            return self._played(x, backwards=False), self._played(x, backwards=True)
+        for node, copy in copies.items():
+            self.layer_of.setdefault(copy, self.layer_of[node])
+        return x, copies[x]
+
+    def format_of(self, layer: Bidirectional) -> Format:
+        """Return the format of what a bidirectional layer gives."""
+        hidden = [self._form(part)("hidden") for part in layer.parts]
+        return cells.format_of_merged(layer, self._form(layer), hidden)
+
+    def _first_step(self, layer: Recurrent, x: Node) -> Node:
+        """Return the hidden state after a layer's first step."""
+        form = self._form(layer)
+        check_weights(layer, form)
+        state = self._numbers.initial(layer, form)
+        return self._owned(layer, cells.step(layer, x, state, self._numbers, form)["h"])
+
+    def _played(self, x: Node, *, backwards: bool) -> Node:
+        node = played(x, backwards=backwards)
+        self.layer_of[node] = ""
+        return node
+
+    def _form(self, layer: Layer | Recurrent) -> Formats:
+        return partial(self._precision.format, layer.name)
+
+    def _owned(self, layer: Layer | Recurrent, end: Node) -> Node:
+        """Note which layer all nodes are of that nobody owns yet."""
+        for node in topological([end]):
+            self.layer_of.setdefault(node, layer.name)
+        return end
 
 
 def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
@@ -238,55 +286,13 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
     return traced()
 
 
-def _check_weights(layer: Recurrent | Dense, form: Formats) -> None:
-    """Warn of weights that a format cannot hold."""
-    weights: dict[str, list[NDArray[np.float64]]]
-    if isinstance(layer, Dense):
-        weights = {"kernel": [layer.kernel], "bias": [layer.bias]}
-    else:
-        gates = layer.gates.values()
-        weights = {
-            "kernel": [g.kernel for g in gates],
-            "recurrent_kernel": [g.recurrent_kernel for g in gates],
-            "bias": _biases(layer),
-        }
-        if isinstance(layer, LSTM) and layer.projection is not None:
-            weights["projection"] = [layer.projection]
-        for name, tensor in layer.states.items():
-            weights[tensor] = [*weights.get(tensor, ()), layer.initial[name]]
-    for tensor, arrays in weights.items():
-        f = form(tensor)
-        values = np.concatenate([a.ravel() for a in arrays])
-        # Rounded as the weights are: of TRN and a tie of RND the real values do not tell.
-        codes = rounded_codes(values, f)
-        out = int(((codes < f.min_code) | (codes > f.max_code)).sum())
-        if out:
-            low, high = f.min_code * f.lsb, f.max_code * f.lsb
-            warnings.warn(
-                f"{out} of {values.size} weights of {layer.name}.{tensor} "
-                f"{_OVERFLOWING[f.overflow]} in {f}: they span {values.min():.4g} to "
-                f"{values.max():.4g}, it {low:.4g} to {high:.4g}",
-                PrecisionWarning,
-                stacklevel=2,
-            )
-
-
-def _biases(layer: Recurrent) -> list[NDArray[np.float64]]:
-    """Return the biases that the cell has as constants: the two of a gate are one, but for n."""
-    apart = isinstance(layer, GRU) and layer.reset_after
-    arrays = [g.bias + g.recurrent_bias for name, g in layer.gates.items() if name != "n"]
-    if "n" in layer.gates:
-        n = layer.gates["n"]
-        arrays += [n.bias, n.recurrent_bias] if apart else [n.bias + n.recurrent_bias]
-    return arrays
-
-
 def _weight_codes(values: NDArray[np.float64], form: Format) -> NDArray[np.int64]:
     codes: NDArray[np.int64] = to_codes(values, form)
     return codes
 
 
-def _topological(ends: list[Node]) -> Iterator[Node]:
+def topological(ends: list[Node]) -> Iterator[Node]:
+    """Yield nodes and all that they are computed from, arguments before what uses them."""
     done: set[Node] = set()
     stack: list[tuple[Node, bool]] = [(end, False) for end in reversed(ends)]
     while stack:

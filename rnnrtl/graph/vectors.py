@@ -26,10 +26,12 @@ def input_vector(size: int, form: Format, name: str = "x") -> Input:
 
 
 def joined(vectors: Sequence[Node]) -> Joined:
-    """Return one vector of all lanes; the vectors have the same binary point."""
+    """Return one vector of all lanes, with the finest of their binary points."""
+    finest = max(x.fraction_bits for x in vectors)
+    vectors = [refined(x, finest) for x in vectors]
     lowest = tuple(v for x in vectors for v in x.lowest)
     highest = tuple(v for x in vectors for v in x.highest)
-    return Joined(tuple(vectors), vectors[0].fraction_bits, lowest, highest)
+    return Joined(tuple(vectors), finest, lowest, highest)
 
 
 def maximum(a: Node, b: Node) -> Node:

@@ -13,6 +13,23 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.schedule.schedule import Schedule
 
 
+def ports(
+    source: StreamFormat, sink: StreamFormat, *, stateful: bool = False
+) -> dict[str, wiring.Member]:
+    """Return the two AXI4-Streams as members of a component."""
+    return {
+        "s_axis_tdata": In(source.beat_bits),
+        "s_axis_tvalid": In(1),
+        "s_axis_tready": Out(1),
+        "s_axis_tlast": In(1),
+        **({"s_axis_tuser": In(1)} if stateful else {}),
+        "m_axis_tdata": Out(sink.beat_bits),
+        "m_axis_tvalid": Out(1),
+        "m_axis_tready": In(1),
+        "m_axis_tlast": Out(1),
+    }
+
+
 class Core(wiring.Component):
     """A network as a static pipeline.
 
@@ -57,19 +74,7 @@ class Core(wiring.Component):
         self.output = output
         self.return_sequences = return_sequences
         self.stateful = stateful
-        super().__init__(
-            {
-                "s_axis_tdata": In(input.beat_bits),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                **({"s_axis_tuser": In(1)} if stateful else {}),
-                "m_axis_tdata": Out(output.beat_bits),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-            }
-        )
+        super().__init__(ports(input, output, stateful=stateful))
 
     @property
     def result_slots(self) -> int:

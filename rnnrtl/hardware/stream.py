@@ -15,7 +15,8 @@ class StreamFormat:
     """One beat: `lanes` two's-complement codes, the first in the low bits.
 
     Every code is sign-extended to `lane_bytes`, the smallest of 1, 2, 4 and 8 bytes that holds it,
-    so that a DMA engine sees an array of int8, int16, int32 or int64.
+    so that a DMA engine sees an array of int8, int16, int32 or int64. Inside a design codes may
+    stand side by side.
 
     Parameters
     ----------
@@ -23,10 +24,13 @@ class StreamFormat:
         Codes in one beat, at least 1.
     width : int
         Bits of one code, 1 to 64.
+    padded : bool
+        Whether codes are extended to bytes; only beats that are have an array's form.
     """
 
     lanes: int
     width: int
+    padded: bool = True
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -42,7 +46,7 @@ class StreamFormat:
     @property
     def lane_bits(self) -> int:
         """Bits of one lane."""
-        return 8 * self.lane_bytes
+        return 8 * self.lane_bytes if self.padded else self.width
 
     @property
     def beat_bytes(self) -> int:
@@ -52,7 +56,7 @@ class StreamFormat:
     @property
     def beat_bits(self) -> int:
         """Bits of one beat: the width of tdata."""
-        return 8 * self.beat_bytes
+        return self.lanes * self.lane_bits
 
     @property
     def dtype(self) -> np.dtype[np.signedinteger]:

@@ -160,9 +160,10 @@ class _Phases:
             else:
                 self._same(number % len(self._frames), codes, "when more sequences follow it")
         await bus.quiet(64)
-        # The core may take the first sequences faster, until its input buffers are full.
-        first_beats = bus.accepted[:: len(self._frames[0])]
-        spacings = np.diff(first_beats)[-max(2, (count - 1) // 2) :]
+        # The core may take sequences faster until its buffers are full, which may be many; as far
+        # apart as results are, sequences go in from then on.
+        beats = len(bus.delivered) // count
+        spacings = np.diff(bus.delivered[beats - 1 :: beats])[-max(2, (count - 1) // 2) :]
         if np.any(spacings != spacings[-1]):
             bus.fail(
                 f"the initiation interval varies from {spacings.min()} to {spacings.max()} cycles"

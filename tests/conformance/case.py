@@ -162,7 +162,7 @@ def check_hardware(network: Network, x: Array) -> None:
 def _check_hardware(pickled: bytes, data: bytes, shape: tuple[int, ...]) -> None:
     network: Network = pickle.loads(pickled)
     x = np.frombuffer(data).reshape(shape)
-    design = rnnrtl.generate(network, PRECISION)
+    design = rnnrtl.generate(network, PRECISION, steps=x.shape[1])
     check_fixed(design, x)
     short = x[:1, :RTL_STEPS]
     simulation = design.simulate(short, "amaranth", stalls=False)

@@ -117,12 +117,9 @@ LAYER: Mapping[str, tuple[Mapping[str, Any], Answer]] = {
     "dtype=float64": ({"dtype": "float64"}, WORKS),
     "dtype=float16": ({"dtype": "float16"}, WORKS),
     "dtype=bfloat16": ({"dtype": "bfloat16"}, WORKS),
-    "bidirectional=True": (
-        {"bidirectional": True}, Refused("bidirectional layers are not supported"),
-    ),
-    "bidirectional=True, num_layers=2": (
-        {"bidirectional": True, "num_layers": 2}, Refused("bidirectional layers are not supported"),
-    ),
+    "bidirectional=True": ({"bidirectional": True}, WORKS),
+    "bidirectional=True, bias=False": ({"bidirectional": True, "bias": False}, WORKS),
+    "bidirectional=True, num_layers=2": ({"bidirectional": True, "num_layers": 2}, WORKS),
 }  # fmt: skip
 PLAIN = Refused("RNN is not supported")
 

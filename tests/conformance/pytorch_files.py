@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.case import FEATURES, UNITS, Case, Refused, Source, Works
-from tests.conformance.pytorch import Answer, Make, own, rnn, stored, tagger
+from tests.conformance.pytorch import Answer, Make, linear, own, rnn, stored, tagger
 
 Write = Callable[[Any, Path, Any], Source]
 WORKS = Works()
@@ -108,7 +108,12 @@ FILES: Mapping[str, tuple[Make, Write, Answer]] = {
         deep, saved(state), Refused("a state dict does not say what stands between"),
     ),
     "state dict of bidirectional layers": (
-        rnn("LSTM", bidirectional=True), saved(state), Refused("bidirectional layers are not"),
+        rnn("LSTM", bidirectional=True, num_layers=2), saved(state), WORKS,
+    ),
+    "state dict of bidirectional layers and a head": (
+        own(lambda m, x: m.head(m.rnn(x)[0][:, -1]), rnn=rnn("GRU", bidirectional=True),
+            head=linear(2 * UNITS)),
+        saved(state), Refused("a state dict does not say what head takes of the bidirectional rnn"),
     ),
     "state dict of projections": (rnn("LSTM", proj_size=1), saved(state), WORKS),
     "checkpoint, key 'state_dict'": (

@@ -27,6 +27,15 @@ def ones(module: Any, x: Any) -> Any:
     return module.rnn(x, x.new_ones(1, len(x), UNITS))[0]
 
 
+def _ends(module: Any, x: Any) -> Any:
+    import torch
+
+    state = module.rnn(x)[1]
+    return module.head(torch.cat([state[-2], state[-1]], 1))
+
+
+BOTH = rnn("GRU", bidirectional=True)
+
 # What forward does with the states of an LSTM or GRU (`rnn`) and a Linear (`head`).
 FORWARDS: Mapping[str, tuple[Make, Answer]] = {
     "out[:, -1]": (own(lambda m, x: m.rnn(x)[0][:, -1], rnn=rnn("LSTM")), WORKS),
@@ -43,6 +52,21 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
     "h_n, as it is": (own(lambda m, x: m.rnn(x)[1], rnn=rnn("GRU")), WORKS),
     "h_n[0] of two layers": (own(lambda m, x: m.rnn(x)[1][0], rnn=rnn("GRU", num_layers=2)),
                              ANOTHER),
+    "out[:, -1], bidirectional": (
+        own(lambda m, x: m.head(m.rnn(x)[0][:, -1]), rnn=BOTH, head=linear(2 * UNITS)), WORKS,
+    ),
+    "out[:, -1], bidirectional, two layers": (
+        own(lambda m, x: m.rnn(x)[0][:, -1], rnn=rnn("LSTM", bidirectional=True, num_layers=2)),
+        WORKS,
+    ),
+    "h_n[-2] and h_n[-1], bidirectional": (own(_ends, rnn=BOTH, head=linear(2 * UNITS)), WORKS),
+    "every step of both directions, a head": (
+        own(lambda m, x: m.head(m.rnn(x)[0]), rnn=BOTH, head=linear(2 * UNITS)), WORKS,
+    ),
+    "h_n[-1], bidirectional": (own(lambda m, x: m.rnn(x)[1][-1], rnn=BOTH), ANOTHER),
+    "the sum of both directions": (
+        own(lambda m, x: sum(m.rnn(x)[0].chunk(2, -1)), rnn=BOTH), ANOTHER,
+    ),
     "c_n[-1]": (own(lambda m, x: m.rnn(x)[1][1][-1], rnn=rnn("LSTM")), ANOTHER),
     "squeeze(-1)": (
         own(lambda m, x: m.head(m.rnn(x)[0][:, -1]).squeeze(-1), rnn=rnn("GRU"),

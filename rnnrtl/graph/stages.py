@@ -1,0 +1,161 @@
+"""A graph that reads sequences in reverse as graphs that do not, and the memories between them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.graph.nodes import Input, Joined, Node, Part, Played
+from rnnrtl.graph.trace import Graph, Loop
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """What a memory of whole sequences plays, step by step.
+
+    Members
+    -------
+    lanes : of the words that it takes
+    forwards : which of them it plays from the first step on, in this order
+    backwards : which of them, after those, from the last step on
+    """
+
+    lanes: int
+    forwards: tuple[int, ...]
+    backwards: tuple[int, ...]
+
+    def played(self, words: IntArray) -> IntArray:
+        """Return what is played of words (batch, steps, lanes)."""
+        parts = words[..., self.forwards], words[:, ::-1][..., self.backwards]
+        return np.concatenate(parts, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A graph without `Played` nodes, and the memory in front of it, if there is one."""
+
+    graph: Graph
+    reversal: Reversal | None = None
+
+
+def stages(graph: Graph) -> tuple[Stage, ...]:
+    """Cut a graph at its `Played` nodes; without any it stays as it is.
+
+    Whatever is played, and everything that a loop reads, must come out of the same memory.
+    """
+    levels = _levels(graph)
+    count = max(levels.values()) + 1
+    if count == 1:
+        return (Stage(graph),)
+    words: list[dict[Node, None]] = [{} for _ in range(count)]
+    for node in graph.nodes():
+        if isinstance(node, Played):
+            words[levels[node]][node.args[0]] = None
+    # Where the input goes into a memory as it is, nothing is computed before that.
+    first = int(set(words[1]) == {graph.input})
+    found = []
+    for level in range(first, count):
+        source, given, reversal = _source(graph, levels, level, words[level])
+        loops = tuple(
+            loop for loop in graph.loops if any(levels[end] == level for _, end in loop.states)
+        )
+        ends = [graph.output] if level == count - 1 else list(words[level + 1])
+        copies = _copied([*ends, *(end for loop in loops for _, end in loop.states)], given)
+        layer_of = {copy: graph.layer_of.get(node, "") for node, copy in copies.items()}
+        output = copies[graph.output] if level == count - 1 else _word(copies[e] for e in ends)
+        made = Graph(
+            source,
+            output,
+            graph.input_format if level == first else _format(source),
+            graph.output_format if level == count - 1 else _format(output),
+            tuple(
+                Loop(loop.layer, tuple((state, copies[end]) for state, end in loop.states))
+                for loop in loops
+            ),
+            {**layer_of, source: "", output: layer_of.get(output, "")},
+            return_sequences=graph.return_sequences or level < count - 1,
+        )
+        found.append(Stage(made, reversal))
+    return tuple(found)
+
+
+def _levels(graph: Graph) -> dict[Node, int]:
+    """Return how many memories are before each node; before constants, as many as nobody asks."""
+    levels: dict[Node, int] = {}
+    for _ in range(2):  # a loop is where its inputs are, and only its end tells
+        starts: dict[Node, int] = {}
+        starts |= {state: levels.get(end, 0) for loop in graph.loops for state, end in loop.states}
+        for node in graph.nodes():
+            before = max((levels[arg] for arg in node.args), default=starts.get(node, 0))
+            levels[node] = before + isinstance(node, Played)
+    return levels
+
+
+def _source(
+    graph: Graph, levels: dict[Node, int], level: int, words: dict[Node, None]
+) -> tuple[Node, dict[Node, Node], Reversal | None]:
+    """Return what a stage takes in, the nodes that are part of it, and the memory before it."""
+    if level == 0:
+        return graph.input, {graph.input: graph.input}, None
+    starts, lanes = {}, 0
+    for word in words:
+        starts[word] = lanes
+        lanes += word.size
+    wanted = [n for n in graph.nodes() if isinstance(n, Played) and levels[n] == level]
+    sides: list[tuple[int, ...]] = []
+    order: dict[tuple[Node, bool], int] = {}
+    lowest: tuple[int, ...] = ()
+    highest: tuple[int, ...] = ()
+    for backwards in (False, True):
+        side: tuple[int, ...] = ()
+        for word in words:
+            if any(n.args[0] is word and n.backwards == backwards for n in wanted):
+                order[word, backwards] = len(lowest)
+                side += tuple(range(starts[word], starts[word] + word.size))
+                lowest, highest = lowest + word.lowest, highest + word.highest
+        sides.append(side)
+    source = Input((), 0, lowest, highest, name="x")
+    parts = {
+        (word, backwards): Part(
+            (source,), word.fraction_bits, word.lowest, word.highest, start=start
+        )
+        for (word, backwards), start in order.items()
+    }
+    given: dict[Node, Node] = {n: parts[n.args[0], n.backwards] for n in wanted}
+    return source, given, Reversal(lanes, *sides)
+
+
+def _copied(ends: Iterable[Node], given: dict[Node, Node]) -> dict[Node, Node]:
+    """Return copies of nodes and all that they are computed from, on others that are given."""
+    copies = dict(given)
+    stack = list(ends)
+    while stack:
+        node = stack[-1]
+        missing = [arg for arg in node.args if arg not in copies]
+        if node in copies or not missing:
+            stack.pop()
+        stack += [] if node in copies else missing
+        if node not in copies and not missing:
+            args = tuple(copies[arg] for arg in node.args)
+            same = all(a is b for a, b in zip(args, node.args, strict=True))
+            copies[node] = node if same else replace(node, args=args)
+    return copies
+
+
+def _word(vectors: Iterable[Node]) -> Node:
+    """Return what goes into a memory: codes side by side, wherever their binary points are."""
+    parts = tuple(vectors)
+    lowest = tuple(v for x in parts for v in x.lowest)
+    highest = tuple(v for x in parts for v in x.highest)
+    return Joined(parts, 0, lowest, highest, name="word")
+
+
+def _format(node: Node) -> Format:
+    """Return the narrowest format of the codes of all lanes."""
+    width = max(
+        max(~low if low < 0 else low, high).bit_length() + 1
+        for low, high in zip(node.lowest, node.highest, strict=True)
+    )
+    return Format(width, width)

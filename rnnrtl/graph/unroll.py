@@ -1,0 +1,69 @@
+"""From a network and its precision to the graph of a whole sequence, without a loop."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from rnnrtl import cells
+from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.graph.nodes import Node, part
+from rnnrtl.graph.tensors import tensors
+from rnnrtl.graph.trace import Graph, Traced, topological
+from rnnrtl.graph.vectors import input_vector, joined
+from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
+from rnnrtl.lut.search import BOUND_LSB
+from rnnrtl.network import Network
+
+
+def trace_unrolled(
+    network: Network, precision: Precision, steps: int, *, table_error: float = BOUND_LSB
+) -> Graph:
+    """Return the graph of a whole sequence: every recurrent layer has a cell for each step.
+
+    Input and output are the vectors of all steps, one after the other (the output only where the
+    network returns sequences). It computes the same bits as the graph of `trace`.
+    """
+    precision.check(tensors(network))
+    input_format = precision.format("", "input")
+    size = network.features
+    source: Node = input_vector(size * steps, input_format)
+    xs: list[Node] = [part(source, t * size, (t + 1) * size) for t in range(steps)]
+    output_format = input_format
+    layer_of: dict[Node, str] = dict.fromkeys([source, *xs], "")
+    numbers = Traced(table_error=table_error)
+
+    def own(layer: Layer | Recurrent, vectors: Sequence[Node]) -> None:
+        for t, x in enumerate(vectors):
+            name = f"{layer.name}_step_{t}" if len(vectors) > 1 else layer.name
+            for node in topological([x]):
+                layer_of.setdefault(node, name)
+
+    def recurrent(layer: Recurrent, vectors: Sequence[Node]) -> list[Node]:
+        form = partial(precision.format, layer.name)
+        state, found = numbers.initial(layer, form), []
+        for x in vectors:
+            state = cells.step(layer, x, state, numbers, form)
+            found.append(state["h"])
+        own(layer, found)
+        return found
+
+    for layer in network.layers:
+        form = partial(precision.format, layer.name)
+        if isinstance(layer, Dense):
+            xs = [cells.apply_dense(layer, x, numbers, form) for x in xs]
+            output_format = cells.format_of_dense(layer, form)
+        elif isinstance(layer, Bidirectional):
+            forward, backward = recurrent(layer.forward, xs), recurrent(layer.backward, xs[::-1])
+            pairs = list(zip(forward, backward[::-1], strict=True))
+            if not layer.return_sequences:
+                pairs = [(forward[-1], backward[0 if layer.last_output else -1])]
+            xs = [cells.merged(layer, *pair, numbers, form) for pair in pairs]
+            hidden = [precision.format(part.name, "hidden") for part in layer.parts]
+            output_format = cells.format_of_merged(layer, form, hidden)
+        else:
+            xs = recurrent(layer, xs[::-1] if layer.go_backwards else xs)
+            xs = xs if layer.return_sequences else xs[-1:]
+            output_format = form("hidden")
+        own(layer, xs)
+    output = xs[0] if len(xs) == 1 else joined(xs)
+    layer_of[output] = layer_of.get(output, network.layers[-1].name)
+    return Graph(source, output, input_format, output_format, (), layer_of, return_sequences=False)
