@@ -21,7 +21,7 @@ from rnnrtl.schedule.schedule import Schedule
 from tests.arrivals import arrival
 from tests.networks import CELLS, dense, network, recurrent
 
-CLOCKS = [("xcup", 60), ("xcup", 120), ("xcup", 200), ("xcup", 250), ("xc7", 100), ("ecp5", 60)]
+CLOCKS = [("xcup", 60), ("xcup", 120), ("xcup", 200), ("xcup", 250), ("xc7", 100), ("ecp5", 50)]
 
 
 def check_times(ops: tuple[Op, ...] | list[Op], target: str, clock: float) -> None:
@@ -107,7 +107,7 @@ def test_what_is_postponed_waits_and_delays_nothing(
     options: dict[str, Any] = {"mode": "unrolled", "steps_per_beat": 3, "strategy": strategy}
     design = generate(net, "fixed<9,4>", target=target, clock_mhz=clock, **options)
     schedule = design.schedule
-    ((ops, ends, moved),) = calls
+    ops, ends, moved = calls[-1]  # before it, one for the size where that matters
     check_times(ops, target, clock)
     check_times(list(moved.values()), target, clock)
     assert list(schedule.ops) == list(moved.values())

@@ -110,9 +110,7 @@ class Datapath:
         """Return what a table gives."""
         if not op.block:
             return self._roms.read(op, self._operand(op, op.operands[0]), Const(1))
-        # The RAM's own output register holds the value until the next beat.
-        interval = self._schedule.beat_interval
-        self._since[op] = op.cycle + interval - 1
+        # Later cycles read it from a register: the RAM's output stays, but takes longer to come.
         before = op.cycle - 1
         return self._roms.read(op, self._at(op.operands[0], before), self._beats.loads(before))
 

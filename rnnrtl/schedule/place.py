@@ -13,6 +13,10 @@ from rnnrtl.schedule.operations import Op, range_width
 _SOURCES = ("constant", "input", "state")
 
 
+class TooFastError(UnsupportedError):
+    """An operation takes longer than the clock allows."""
+
+
 @dataclass(eq=False)
 class Placer:
     """Makes operations and gives each its cycle.
@@ -73,7 +77,7 @@ class Placer:
             delay += self.product_wait
         if delay > self.budget:
             fastest = 1000 / (delay + self.delays.register)
-            raise UnsupportedError(
+            raise TooFastError(
                 f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
                 f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {int(fastest)} MHz"
             )

@@ -11,6 +11,9 @@ from rnnrtl.schedule.delays import delays_of
 from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.sharing import Turn, edges_of
 
+_IN_LOGIC = ("adder", "mirror", "magnitude", "rounding", "saturation", "relu", "choice")
+"""Kinds of operations that take about a look-up table for each bit."""
+
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
@@ -114,6 +117,17 @@ class Schedule:
                 most = sizes.get(unit, (0, 0))
                 sizes[unit] = (max(most[0], size[0]), max(most[1], size[1]))
         return sum(blocks_of(*size) for size in sizes.values())
+
+    @property
+    def area(self) -> float:
+        """Rough size in look-up tables, where a DSP block is as many as devices have for each."""
+        delays = delays_of(self.target)
+        tables = sum(
+            len(op.rom.codes) * op.width for op in self.ops if op.rom is not None and not op.block
+        )
+        logic = sum(op.width for op in self.ops if op.kind in _IN_LOGIC)
+        block = delays.crowding.multiplier if delays.crowding else 0.0
+        return tables / (1 << delays.lut_inputs) + logic + self.dsp * block
 
     @property
     def latency_us(self) -> float:

@@ -31,6 +31,9 @@ class Device:
     untimed : the resource through which nextpnr times no path, if there is one: it takes every
         block for a register, while designs have paths that go on behind it
     options : nextpnr's, for the device and for its family
+    clock_pin : where the clock comes in, with a wire of its own to the clock network: from other
+        pins it takes those of signals, of which a full device has none left; "" where nextpnr sees
+        to it
     """
 
     target: str
@@ -39,12 +42,13 @@ class Device:
     multipliers: int
     options: tuple[str, ...]
     untimed: str = ""
+    clock_pin: str = ""
 
 
 _UP5K = ("--up5k", "--package", "sg48")
 _ECP5 = (
-    # Out of context: pins go anywhere. Router 2 ends where router 1 crawls.
-    *("--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
+    # Out of context: pins go anywhere but for the clock's. Router 2 ends where router 1 crawls.
+    *("--speed", "6", "--lpf", "design.lpf", "--lpf-allow-unconstrained", "--router", "router2"),
     # Sums and products that many units share pull their readers apart: with the default weight of
     # 10 a GRU of eight units that asked for 100 MHz reached 82, with 40 it reached 87.
     *("--placer-heap-timingweight", "40"),
@@ -53,13 +57,28 @@ _ECP5 = (
 DEVICES: Mapping[str, Device] = MappingProxyType(
     {
         "ecp5-25k": Device(
-            "ecp5", NEXTPNR_ECP5, 197, 28, ("--25k", "--package", "CABGA381", *_ECP5)
+            "ecp5",
+            NEXTPNR_ECP5,
+            197,
+            28,
+            ("--25k", "--package", "CABGA381", *_ECP5),
+            clock_pin="B11",
         ),
         "ecp5-45k": Device(
-            "ecp5", NEXTPNR_ECP5, 245, 72, ("--45k", "--package", "CABGA554", *_ECP5)
+            "ecp5",
+            NEXTPNR_ECP5,
+            245,
+            72,
+            ("--45k", "--package", "CABGA554", *_ECP5),
+            clock_pin="A12",
         ),
         "ecp5-85k": Device(
-            "ecp5", NEXTPNR_ECP5, 365, 156, ("--85k", "--package", "CABGA756", *_ECP5)
+            "ecp5",
+            NEXTPNR_ECP5,
+            365,
+            156,
+            ("--85k", "--package", "CABGA756", *_ECP5),
+            clock_pin="C17",
         ),
         "ice40-up5k": Device("ice40", NEXTPNR_ICE40, 39, 8, _UP5K, "ICESTORM_DSP"),
         # All products in look-up tables, so that all paths are timed.
@@ -124,6 +143,9 @@ def place_and_route(
         (folder / "design.v").write_text(verilog, encoding="utf-8")
         harness = _harness(top, chosen.pins, folder)
         _synthesise(chosen, f"{top}_harness" if harness else top, folder)
+        if chosen.clock_pin:
+            text = f'LOCATE COMP "clk" SITE "{chosen.clock_pin}";\n'
+            (folder / "design.lpf").write_text(text, encoding="utf-8")
         options = ["--json", "design.json", "--report", "report.json", "--quiet"]
         options += ["--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail"]
         run_tool(chosen.tool, [*chosen.options, *options], folder)
