@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.layers import Bidirectional, FloatArray, Layer, Part, Recurrent, parts
+from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer, Part, Recurrent, parts
 
 if TYPE_CHECKING:
     from rnnrtl.streaming import Stream
@@ -31,6 +31,8 @@ class Network:
     precision : the formats that it was trained in, or None where it was trained in floats
     stateful : whether the states live on after a sequence, so that the next one goes on from them
         until they are cleared (Keras' `stateful`)
+    mask_value : a step whose features all have this value leaves the states as they are, and a
+        layer gives its hidden state once more (Keras' `Masking`); None where every step counts
     """
 
     layers: tuple[Layer, ...]
@@ -38,6 +40,7 @@ class Network:
     name: str = field(default="network", kw_only=True)
     precision: Precision | None = field(default=None, kw_only=True)
     stateful: bool = field(default=False, kw_only=True)
+    mask_value: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -60,6 +63,7 @@ class Network:
                 f"layer {[*both, *self.backwards][0]!r} reads time in reverse: stateful is for "
                 "networks that read it forwards"
             )
+        self._check_mask()
         within = [part for layer in self.layers for part in parts(layer) if part is not layer]
         names = [layer.name for layer in (*self.layers, *within)]
         for name in names:
@@ -83,6 +87,24 @@ class Network:
                         "its last state: set return_sequences there"
                     )
                 ended = not layer.return_sequences
+
+    def _check_mask(self) -> None:
+        value = self.mask_value
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise ModelError(f"mask_value must be a number, not {value!r}")
+        if not np.isfinite(value):
+            raise ModelError(f"mask_value is {value}: inputs must be finite")
+        object.__setattr__(self, "mask_value", float(value))
+        if not self.recurrent:
+            raise ModelError("mask_value is for recurrent layers, and the network has none")
+        for layer in self.layers:
+            if not isinstance(layer, Recurrent | Dense) or layer.name in self.backwards:
+                raise UnsupportedError(
+                    f"layer {layer.name!r} ({type(layer).__name__}) and a mask exclude each other: "
+                    "a mask is for LSTM and GRU layers that read time forwards"
+                )
 
     @property
     def features(self) -> int:

@@ -96,7 +96,9 @@ class QuantizedNetwork(torch.nn.Module):
         """Return what `Design.predict` does for x (batch, steps, features), as float64."""
         given = _Fake(x.to(torch.float64)).to(self._form("", "input")).values
         layers = [changed(layer, self._live) for layer in self._network.layers]
-        found: torch.Tensor = run(layers, given, _FakeNumbers(), self._form)
+        found: torch.Tensor = run(
+            layers, given, _FakeNumbers(), self._form, mask_value=self._network.mask_value
+        )
         return found
 
     def _form(self, *tensor: str) -> Format:
@@ -268,6 +270,13 @@ class _FakeNumbers:
 
     def maximum(self, a: _Fake, b: _Fake) -> _Fake:
         return _Fake(torch.maximum(a.values, b.values))
+
+    def all_equal(self, x: _Fake, value: float, form: Format) -> _Fake:
+        equal = (x.values == value).all(dim=-1, keepdim=True)
+        return _Fake(equal.to(torch.float64))
+
+    def select(self, condition: _Fake, a: _Fake, b: _Fake) -> _Fake:
+        return _Fake(torch.where(condition.values == 1, a.values, b.values))
 
     def lookup(
         self, x: _Fake, function: str, output: Format, input_: Format, *, fast: bool = False

@@ -1,5 +1,6 @@
 """Keras itself, on random models: what it computes, and what is read from its files and objects."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ keras: Any = pytest.importorskip("keras")
 
 from rnnrtl.errors import RnnrtlError, UnsupportedError  # noqa: E402
 from rnnrtl.frontends import load  # noqa: E402
+from rnnrtl.frontends.keras_config import read_config  # noqa: E402
 from rnnrtl.layers import ACTIVATIONS  # noqa: E402
 
 # Of Keras itself: NumPy 2 on PyTorch, and a softmax over one number.
@@ -128,6 +130,44 @@ def test_stateful_model(tmp_path: Path) -> None:
         np.testing.assert_allclose(stream.predict(x), y, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("functional", [False, True])
+def test_masks(tmp_path: Path, functional: bool) -> None:
+    rng = np.random.default_rng(3)
+    layers = keras.layers
+    made = [
+        layers.Masking(-1.0),
+        layers.TimeDistributed(layers.Dense(4)),
+        layers.LSTM(4, return_sequences=True),
+        layers.Dropout(0.1),
+        layers.GRU(3, return_sequences=True),
+        layers.Dense(2),
+    ]
+    y = inputs = keras.Input((STEPS, FEATURES))
+    for layer in made if functional else ():
+        y = layer(y)
+    model = keras.Model(inputs, y) if functional else keras.Sequential([inputs, *made])
+    model.set_weights([rng.normal(0, 0.6, each.shape) for each in model.get_weights()])
+    x = rng.standard_normal((8, STEPS, FEATURES)).astype(np.float32)
+    x[rng.random((8, STEPS)) < 0.4] = -1
+    x[0], x[1, 0], x[2, -1] = -1, -1, -1
+    y = keras.ops.convert_to_numpy(model(x, training=False))
+    assert load(model).mask_value == -1
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        assert_same(tmp_path / name, x, y)
+
+
+def test_a_layer_that_does_not_take_the_mask() -> None:
+    layers = keras.layers
+    inputs = keras.Input((STEPS, FEATURES))
+    y = layers.GRU(3, return_sequences=True)(layers.Masking()(inputs))
+    model = keras.Model(inputs, layers.LSTM(2)(y))
+    config = json.loads(model.to_json())
+    config["config"]["layers"][-1]["inbound_nodes"][0]["kwargs"]["mask"] = None
+    with pytest.raises(UnsupportedError, match=r"\(LSTM\) does not take the mask of 'masking"):
+        read_config(config, 3)
+
+
 def test_live_model_that_is_refused() -> None:
     inputs = keras.Input((STEPS, FEATURES))
     layers = keras.layers
@@ -138,7 +178,25 @@ def test_live_model_that_is_refused() -> None:
 
     for model, message in (
         (keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs)), "bidirectional"),
-        (keras.Model(inputs, layers.LSTM(2)(layers.Masking()(inputs))), "Masking"),
+        (
+            keras.Sequential([inputs, layers.Dense(2), layers.Masking(), layers.LSTM(2)]),
+            "first layer only",
+        ),
+        (
+            keras.Sequential([inputs, layers.Masking(), layers.LSTM(2, zero_output_for_mask=True)]),
+            "zero_output_for_mask",
+        ),
+        (
+            keras.Sequential(
+                [
+                    keras.Input(batch_shape=(1, STEPS, FEATURES)),
+                    layers.Masking(),
+                    layers.LSTM(2, stateful=True),
+                ]
+            ),
+            "stateful=True behind a Masking",
+        ),
+        (keras.Model(inputs, layers.GRU(2)(inputs, mask=inputs[..., 0] > 0)), "GetItem|Greater"),
         (keras.Model(inputs, layers.LSTM(2, return_sequences=True)(inputs)[:, -1]), "GetItem"),
         (keras.Model(inputs, layers.LSTM(2)(inputs) * 2), "Multiply"),
     ):

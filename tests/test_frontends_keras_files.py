@@ -191,7 +191,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         for kind in (
             "SimpleRNN",
             "Bidirectional",
-            "Masking",
             "Embedding",
             "LayerNormalization",
             "Lambda",

@@ -10,12 +10,25 @@ _CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
 
 
 def step(
-    layer: Recurrent, x: Any, state: Mapping[str, Any], numbers: Any, form: Any
+    layer: Recurrent,
+    x: Any,
+    state: Mapping[str, Any],
+    numbers: Any,
+    form: Any,
+    masked: Any = None,
 ) -> dict[str, Any]:
-    """Return the state after a time step; its "h" is what the layer gives on."""
+    """Return the state after a time step; its "h" is what the layer gives on.
+
+    Where `masked`, one lane, is 1, the state stays as it is.
+    """
     cell = next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
     following: dict[str, Any] = cell.step(layer, x, state, numbers, form)
-    return following
+    if masked is None:
+        return following
+    return {
+        name: numbers.select(masked, state[name], value).named(f"{name}_unless_masked")
+        for name, value in following.items()
+    }
 
 
 apply_dense = dense.apply

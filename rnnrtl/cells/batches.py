@@ -56,6 +56,8 @@ def run(
     numbers: Any,
     form: Callable[..., Format],
     states: States | None = None,
+    *,
+    mask_value: float | None = None,
 ) -> Any:
     """Run layers one after the other.
 
@@ -63,9 +65,15 @@ def run(
     (batch, steps, features); the result is that of `Network.predict`. `numbers` implements
     `cells.numbers.Numbers`, and has besides `vector`, which makes a vector of an array, and
     `stacked(steps)`, the array of all steps. From `states`, where they are given, the layers go on;
-    then these are those after the last step.
+    then these are those after the last step. Steps of x that are `mask_value` change no state.
     """
     value = x
+    masks: list[Any] | None = None
+    if mask_value is not None:
+        given = form("", "input")
+        masks = [
+            numbers.all_equal(numbers.vector(x[:, t]), mask_value, given) for t in range(x.shape[1])
+        ]
     for layer in layers:
         of_layer = partial(form, layer.name)
         if isinstance(layer, Dense):
@@ -73,7 +81,9 @@ def run(
         elif isinstance(layer, Bidirectional):
             value = _both_ways(layer, value, numbers, form)
         else:
-            sequence = _steps(layer, value, numbers, of_layer, states, backwards=layer.go_backwards)
+            sequence = _steps(
+                layer, value, numbers, of_layer, states, masks, backwards=layer.go_backwards
+            )
             value = numbers.stacked(sequence) if layer.return_sequences else sequence[-1]
     return value
 
@@ -84,10 +94,12 @@ def _steps(
     numbers: Any,
     form: Callable[..., Format],
     states: States | None = None,
+    masks: Sequence[Any] | None = None,
     *,
     backwards: bool,
 ) -> list[Any]:
     """Return the hidden states of all steps, in the order in which they are read."""
+    masks = masks or [None] * value.shape[1]
     if states is None:
         state = {
             name: numbers.constant(layer.initial[name], form(tensor))
@@ -97,7 +109,8 @@ def _steps(
         state = {name: numbers.vector(kept) for name, kept in states[layer.name].items()}
     found = []
     for t in range(value.shape[1])[:: -1 if backwards else 1]:
-        state = cells.step(layer, numbers.vector(value[:, t]), state, numbers, form)
+        step = numbers.vector(value[:, t])
+        state = cells.step(layer, step, state, numbers, form, masks[t])
         found.append(state["h"].values)
     if states is not None:
         states[layer.name] = {name: kept.values for name, kept in state.items()}

@@ -74,6 +74,12 @@ class Numbers(Protocol[V]):
     def maximum(self, a: V, b: V) -> V:
         """Return the larger of a and b, lane by lane; they have the same binary point."""
 
+    def all_equal(self, x: V, value: float, form: Format) -> V:
+        """Return whether all lanes, brought into a format, are one value: one lane, 1 or 0."""
+
+    def select(self, condition: V, a: V, b: V) -> V:
+        """Return a where the one lane of the condition is 1, b where it is 0."""
+
     def lookup(
         self, x: V, function: str, output: Format, input_: Format, *, fast: bool = False
     ) -> V:

@@ -19,7 +19,15 @@ from rnnrtl.frontends.pytorch import read_checkpoint, unwrapped
 from rnnrtl.frontends.qkeras import is_qkeras, read_qkeras
 from rnnrtl.frontends.safetensors_files import read_safetensors
 from rnnrtl.frontends.state_dict import is_state_dict, read_state_dict
-from rnnrtl.frontends.values import as_count, as_flag, as_precision, as_text, flatten, grouped
+from rnnrtl.frontends.values import (
+    as_array,
+    as_count,
+    as_flag,
+    as_precision,
+    as_text,
+    flatten,
+    grouped,
+)
 from rnnrtl.network import Network
 
 __all__ = ["load", "save"]
@@ -199,12 +207,22 @@ def _from_mapping(
         steps = as_count(flat.pop("steps"), "steps") if "steps" in flat else None
         precision = as_precision(flat.pop("precision")) if "precision" in flat else None
         stateful = as_flag(flat.pop("stateful"), "stateful") if "stateful" in flat else False
+        mask_value = None
+        if "mask_value" in flat:
+            mask_value = float(as_array(flat.pop("mask_value"), "mask_value", ()))
         groups = grouped(flat)
         if any(is_state_dict(parameters) for parameters in groups.values()):
             layers = read_state_dict(groups, activations)
         else:
             layers = act.apply(read_arrays(groups), activations)
-        return Network(layers, steps, name=name, precision=precision, stateful=stateful)
+        return Network(
+            layers,
+            steps,
+            name=name,
+            precision=precision,
+            stateful=stateful,
+            mask_value=mask_value,
+        )
     except RnnrtlError as error:
         raise type(error)(f"{where}{error}") from None
 

@@ -22,9 +22,8 @@ layers by themselves:
     merge              "concat" (by default), "sum", "mul", "ave"
     last_output        bool, False by default; see `rnnrtl.Bidirectional`
 
-Beside the layers stand `name`, `steps` and `stateful` of the
-network, and `precision`, the formats that it was trained in, as JSON text of the mapping of
-patterns to formats.
+Beside the layers stand `name`, `steps`, `stateful` and `mask_value` of the network, and
+`precision`, the formats that it was trained in, as JSON text of the mapping of patterns to formats.
 """
 
 from collections.abc import Mapping, Sequence

@@ -200,6 +200,11 @@ def normalised(network: Network, normalise: object) -> Network:
             "normalise would change the weights of a network that was trained in fixed point: "
             "normalise its input instead"
         )
+    if network.mask_value is not None:
+        raise UnsupportedError(
+            "normalise and a mask exclude each other: steps of mask_value would have to stay as "
+            "they are; normalise the network's input instead"
+        )
     features = network.features
     parts = []
     for key, value in zip(("mean", "scale"), normalise, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.folding import REFUSED
+from rnnrtl.frontends.keras_masks import without_masks
 from rnnrtl.frontends.values import brief
 
 # A configuration of a layer is about 2 KB; that of a model beyond this is no such thing.
@@ -29,12 +30,11 @@ DROPOUTS = (
 
 _KNOWN = (
     "InputLayer", "LSTM", "GRU", "Dense", "TimeDistributed", "Activation", "ReLU", "ELU", "Softmax",
-    "Flatten", "Reshape", "BatchNormalization", "Normalization", "Rescaling", *DROPOUTS,
+    "Flatten", "Reshape", "Masking", "BatchNormalization", "Normalization", "Rescaling", *DROPOUTS,
 )  # fmt: skip
 _INSTEAD = {
     "SimpleRNN": "a plain RNN is no LSTM or GRU",
     "Bidirectional": "bidirectional layers are not supported",
-    "Masking": "give sequences of their own length, masks are not supported",
     "Embedding": "give the embedded vectors as input",
     **REFUSED,
     "Lambda": "it holds code, which is never run",
@@ -135,6 +135,8 @@ def read_config(model: object, version: int | None) -> Config:
     items = config if isinstance(config, list) else _mapping(config, "config").get("layers")
     if not isinstance(items, list) or not items:
         raise ModelError("the model's configuration has no layers")
+    if kind != "Sequential":
+        items = without_masks(items)
     stored = tuple(read_spec(item) for item in items)
     names = [spec.name for spec in stored]
     for name in names:

@@ -73,7 +73,7 @@ def build(config: Config, arrays: Arrays) -> Network:
     layers = builder.chain.finished()
     if not layers:
         raise ModelError("the model has no layer with weights")
-    return Network(layers, steps, stateful=bool(builder.stateful))
+    return Network(layers, steps, stateful=bool(builder.stateful), mask_value=builder.mask_value)
 
 
 def _input_shape(spec: Spec) -> _Shape:
@@ -121,6 +121,9 @@ class _Builder:
         self.chain = Chain()
         self.used: set[str] = set()
         self.stateful: bool | None = None  # before the first recurrent layer
+        self.mask_value: float | None = None
+        self._masked = False  # whether what flows here has a mask
+        self._seen: list[str] = []
         self._version, self._arrays = version, arrays
         self._kinds: Mapping[str, Callable[[Spec, _Shape], _Shape]] = {
             "InputLayer": self._input,
@@ -134,13 +137,17 @@ class _Builder:
             "Softmax": self._softmax,
             "Flatten": self._flatten,
             "Reshape": self._reshape,
+            "Masking": self._masking,
             **dict.fromkeys(NORMALISATIONS, self._normalise),
             **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
 
     def add(self, spec: Spec, shape: _Shape) -> _Shape:
         """Add a layer that takes `shape`; return the shape that it gives."""
-        return self._kinds[spec.kind](spec, shape)
+        shape = self._kinds[spec.kind](spec, shape)
+        self._seen.append(spec.kind)
+        self._masked &= shape.sequence
+        return shape
 
     def _input(self, spec: Spec, shape: _Shape) -> _Shape:
         _check_options(spec)
@@ -176,6 +183,15 @@ class _Builder:
                 f"{self.stateful}: set it in all of them or in none"
             )
         self.stateful = stateful
+        if self._masked and stateful:
+            raise UnsupportedError(
+                f"{spec}: stateful=True behind a Masking layer is not supported: Keras gives zeros "
+                "for masked steps at the beginning of each call, whatever the state is"
+            )
+        if self._masked and spec.flag("zero_output_for_mask", default=False):
+            raise UnsupportedError(
+                f"{spec}: zero_output_for_mask=True is not supported behind a Masking layer"
+            )
         if not shape.sequence:
             raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
         units = spec.count("units", "output_dim")
@@ -268,6 +284,7 @@ class _Builder:
         return self._follow(spec, "elu", shape)
 
     def _softmax(self, spec: Spec, shape: _Shape) -> _Shape:
+        self._check_unmasked(spec)
         axis = spec.options.get("axis", -1)
         if axis not in (-1, [-1], 2 if shape.sequence else 1):
             raise UnsupportedError(f"{spec}: axis={brief(axis)} is not supported, only the last")
@@ -284,6 +301,18 @@ class _Builder:
         self.chain.affine(spec.name, read(spec, axes, partial(self._weights, spec)))
         return shape
 
+    def _masking(self, spec: Spec, shape: _Shape) -> _Shape:
+        _check_options(spec, "mask_value")
+        if not set(self._seen) <= {"InputLayer", *DROPOUTS} or not shape.sequence:
+            raise UnsupportedError(
+                f"{spec} is supported as the first layer only, as a mask of the model's own input"
+            )
+        value = spec.given("mask_value", default=0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ModelError(f"{spec}: mask_value must be a number, not {brief(value)}")
+        self.mask_value, self._masked = float(value), True
+        return shape
+
     def _flatten(self, spec: Spec, shape: _Shape) -> _Shape:
         if shape.sequence:
             raise UnsupportedError(
@@ -293,6 +322,7 @@ class _Builder:
         return shape
 
     def _reshape(self, spec: Spec, shape: _Shape) -> _Shape:
+        self._check_unmasked(spec)
         target = spec.options.get("target_shape")
         if isinstance(target, dict):
             target = target.get("items")
@@ -309,3 +339,7 @@ class _Builder:
                 f"{spec}: target_shape={brief(target)} changes the shape, which is not supported"
             )
         return shape
+
+    def _check_unmasked(self, spec: Spec) -> None:
+        if self._masked:
+            raise UnsupportedError(f"{spec} is not supported between Masking and the last state")

@@ -89,6 +89,8 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
         arrays["steps"] = np.array(network.steps, np.int64)
     if network.stateful:
         arrays["stateful"] = np.array(True)
+    if network.mask_value is not None:
+        arrays["mask_value"] = np.array(network.mask_value)
     if network.precision is not None:
         arrays["precision"] = np.array(json.dumps(network.precision.as_dict()))
     for layer in network.layers:

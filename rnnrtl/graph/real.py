@@ -51,6 +51,13 @@ class RealNumbers:
     def maximum(self, a: Real, b: Real) -> Real:
         return self.vector(np.maximum(a.values, b.values))
 
+    def all_equal(self, x: Real, value: float, form: Any) -> Real:
+        equal = (x.values == value).all(axis=-1, keepdims=True)
+        return self.vector(equal.astype(np.float64))
+
+    def select(self, condition: Real, a: Real, b: Real) -> Real:
+        return self.vector(np.where(condition.values == 1, a.values, b.values))
+
     def lookup(
         self, x: Real, function: str, output: Any, input_: Any, *, fast: bool = False
     ) -> Real:
@@ -89,7 +96,10 @@ def checked_input(network: Network, x: object) -> FloatArray:
 
 def predict(network: Network, x: object) -> FloatArray:
     """Run a network in float64; see `Network.predict`."""
-    found: FloatArray = run(network.layers, checked_input(network, x), RealNumbers(), _any_format)
+    array = checked_input(network, x)
+    found: FloatArray = run(
+        network.layers, array, RealNumbers(), _any_format, mask_value=network.mask_value
+    )
     return found
 
 
@@ -107,7 +117,10 @@ class InFloat:
 
     def advance(self, x: FloatArray, state: States) -> tuple[FloatArray, States]:
         states = dict(state)
-        found: FloatArray = run(self._network.layers, x, RealNumbers(), _any_format, states)
+        network = self._network
+        found: FloatArray = run(
+            network.layers, x, RealNumbers(), _any_format, states, mask_value=network.mask_value
+        )
         return found, states
 
     def check(self, layer: str, name: str, values: FloatArray) -> None:

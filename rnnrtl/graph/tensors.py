@@ -109,7 +109,7 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
             marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)
         return marks[key]
 
-    run(network.layers, x, _Noting(_Surveyed), form)
+    run(network.layers, x, _Noting(_Surveyed), form, mask_value=network.mask_value)
     return {tensor: mark.seen for tensor, mark in marks.items() if mark.seen.values}
 
 

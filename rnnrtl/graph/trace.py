@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rnnrtl import cells
 from rnnrtl.cells.numbers import Formats
+from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
@@ -16,7 +17,16 @@ from rnnrtl.graph.lookup import look_up
 from rnnrtl.graph.nodes import Node, State, constant
 from rnnrtl.graph.reversal import mirrored, played
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum
+from rnnrtl.graph.vectors import (
+    all_equal,
+    argmax,
+    blend,
+    input_vector,
+    joined,
+    matvec,
+    maximum,
+    select,
+)
 from rnnrtl.graph.weights import check_weights
 from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
 from rnnrtl.lut.search import BOUND_LSB
@@ -85,10 +95,28 @@ class Traced:
     def maximum(self, a: Node, b: Node) -> Node:
         return maximum(a, b)
 
+    def all_equal(self, x: Node, value: float, form: Format) -> Node:
+        code = float(value) * 2.0**x.fraction_bits
+        if code != int(code) or not min(x.lowest) <= code <= max(x.highest):
+            raise PrecisionError(
+                f"mask_value {value:g} is no value of {form}, the input's format: give an input "
+                "format that has it"
+            )
+        return all_equal(x, int(code))
+
+    def select(self, condition: Node, a: Node, b: Node) -> Node:
+        return select(condition, a, b)
+
     def lookup(
         self, x: Node, function: str, output: Format, input_: Format, *, fast: bool = False
     ) -> Node:
         return look_up(function, x, input_, output, fast=fast, bound=self.table_error)
+
+    def masked(self, network: Network, x: Node, form: Format) -> Node | None:
+        """Return whether a step of the input is masked, one lane; None where none can be."""
+        if network.mask_value is None:
+            return None
+        return self.all_equal(x, network.mask_value, form).named("masked")
 
     def initial(self, layer: Recurrent, form: Formats) -> dict[str, Node]:
         """Return the states of a layer before a sequence's first step."""
@@ -119,7 +147,8 @@ def trace(
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
     source, output_format = x, input_format
-    tracer = _Tracer(Traced(few_products, table_error), precision, source)
+    numbers = Traced(few_products, table_error)
+    tracer = _Tracer(numbers, precision, source, numbers.masked(network, source, input_format))
     for layer in network.layers:
         form = partial(precision.format, layer.name)
         if isinstance(layer, Dense):
@@ -153,11 +182,15 @@ class _Tracer:
     layer_of : node -> name of its layer
     """
 
-    def __init__(self, numbers: Traced, precision: Precision, source: Node) -> None:
+    def __init__(
+        self, numbers: Traced, precision: Precision, source: Node, masked: Node | None
+    ) -> None:
         self._numbers = numbers
+        self._masked = masked
         self._precision = precision
         self.loops: list[Loop] = []
-        self.layer_of: dict[Node, str] = {source: ""}
+        known = [source] if masked is None else [source, masked]
+        self.layer_of: dict[Node, str] = dict.fromkeys(topological(known), "")
 
     def dense(self, layer: Dense, x: Node) -> Node:
         """Return what a dense layer gives."""
@@ -169,7 +202,7 @@ class _Tracer:
         """Return the hidden state of a recurrent layer, for whose steps x is given."""
         form = self._form(layer)
         check_weights(layer, form)
-        loop = _loop(layer, x, form, self._numbers)
+        loop = _loop(layer, x, form, self._numbers, self._masked)
         self.loops.append(loop)
         for _, following in loop.states:
             self._owned(layer, following)
@@ -234,7 +267,9 @@ class _Tracer:
         return end
 
 
-def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
+def _loop(
+    layer: Recurrent, x: Node, form: Formats, numbers: Traced, masked: Node | None = None
+) -> Loop:
     """Trace a step of a recurrent layer with state ranges that hold at every step.
 
     The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
@@ -252,7 +287,7 @@ def _loop(layer: Recurrent, x: Node, form: Formats, numbers: Traced) -> Loop:
             name: State((), f.fraction_bits, *ranges[name], name=name, initial=initial[name])
             for name, f in formats.items()
         }
-        following = cells.step(layer, x, states, numbers, form)
+        following = cells.step(layer, x, states, numbers, form, masked)
         return Loop(layer.name, tuple((states[name], following[name]) for name in formats))
 
     def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:

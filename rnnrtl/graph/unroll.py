@@ -28,8 +28,10 @@ def trace_unrolled(
     source: Node = input_vector(size * steps, input_format)
     xs: list[Node] = [part(source, t * size, (t + 1) * size) for t in range(steps)]
     output_format = input_format
-    layer_of: dict[Node, str] = dict.fromkeys([source, *xs], "")
     numbers = Traced(table_error=table_error)
+    masks = [numbers.masked(network, x, input_format) for x in xs]
+    known = [*xs, *(masked for masked in masks if masked is not None)]
+    layer_of: dict[Node, str] = dict.fromkeys(topological([source, *known]), "")
 
     def own(layer: Layer | Recurrent, vectors: Sequence[Node]) -> None:
         for t, x in enumerate(vectors):
@@ -40,8 +42,8 @@ def trace_unrolled(
     def recurrent(layer: Recurrent, vectors: Sequence[Node]) -> list[Node]:
         form = partial(precision.format, layer.name)
         state, found = numbers.initial(layer, form), []
-        for x in vectors:
-            state = cells.step(layer, x, state, numbers, form)
+        for x, masked in zip(vectors, masks, strict=True):
+            state = cells.step(layer, x, state, numbers, form, masked)
             found.append(state["h"])
         own(layer, found)
         return found

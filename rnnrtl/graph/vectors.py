@@ -8,11 +8,14 @@ from rnnrtl.cells.numbers import pairwise
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.graph.nodes import (
+    Both,
+    Equal,
     Input,
     Joined,
     LowBits,
     MatVec,
     Node,
+    Select,
     aligned,
     constant,
     refined,
@@ -40,6 +43,23 @@ def maximum(a: Node, b: Node) -> Node:
     return (b + (a - b).relu()).within(
         tuple(map(max, a.lowest, b.lowest)), tuple(map(max, a.highest, b.highest))
     )
+
+
+def select(condition: Node, a: Node, b: Node) -> Select:
+    """Return a where the one lane of the condition is 1, else b."""
+    a, b = aligned(a, b)
+    conditions = joined([condition] * a.size)
+    lowest = tuple(map(min, a.lowest, b.lowest))
+    return Select(
+        (conditions, a, b), a.fraction_bits, lowest, tuple(map(max, a.highest, b.highest))
+    )
+
+
+def all_equal(x: Node, code: int) -> Node:
+    """Return whether all lanes are one code: one lane, 1 or 0."""
+    equal = Equal((x,), 0, (0,) * x.size, (1,) * x.size, name="equal", code=code)
+    lanes: list[Node] = [equal.lane(n) for n in range(x.size)]
+    return pairwise(lambda a, b: Both((a, b), 0, (0,), (1,)), lanes)
 
 
 def argmax(x: Node) -> Node:

@@ -46,7 +46,11 @@ class HeldState:
         """Load the next state."""
         cycle, before = self._state.written - 1, self._state.read - 1
         lanes = list(zip(self.lanes, self._state.following, self._state.initial, strict=True))
-        with m.If(beats.valid(cycle)):
+        loads = beats.valid(cycle)
+        if self._state.keeps is not None:
+            kept = at(self._state.keeps, cycle)
+            loads &= ~kept if self._stateful else ~kept | beats.last(cycle)
+        with m.If(loads):
             for lane, following, initial in lanes:
                 value = at(following, cycle)
                 if not self._stateful:
@@ -62,7 +66,8 @@ class SlotState:
     """A memory with a place for every sequence in flight.
 
     It is written when a step ends and read in the cycle before the next step of that sequence
-    needs it. A sequence's first step reads the initial state instead: a memory has no reset.
+    needs it. A sequence's first step reads the initial state instead: a memory has no reset. Where
+    steps may leave it as it is, a bit beside it says whether a step has written it since.
     """
 
     def __init__(self, state: StateSchedule, slots: int, interval: int) -> None:
@@ -76,7 +81,8 @@ class SlotState:
     def connect(self, m: Module, beats: Beats, at: At) -> None:
         """Write the next state and read the present one."""
         state = self._state
-        width = sum(len(lane) for lane in self.lanes)
+        masks = state.keeps is not None
+        width = sum(len(lane) for lane in self.lanes) + masks
         name = f"{state.state[0].name.rsplit('_', 1)[0]}_slots"
         m.submodules[name] = kept = memory.Memory(shape=unsigned(width), depth=self._slots, init=[])
         write, read = kept.write_port(), kept.read_port(domain="comb")
@@ -86,19 +92,23 @@ class SlotState:
             kept_lane.eq(at(op, cycle))
             for kept_lane, op in zip(following, state.following, strict=True)
         ]
+        first = beats.first(state.read - 1)
+        written, enable = Cat(following), beats.valid(cycle)
+        if state.keeps is not None:
+            keeps = at(state.keeps, cycle)
+            written, enable = Cat(written, ~keeps), enable & (~keeps | beats.first(cycle))
+            first |= ~read.data[-1]
         m.d.comb += [
-            write.en.eq(beats.valid(cycle)),
+            write.en.eq(enable),
             write.addr.eq(beats.slot(cycle)),
-            write.data.eq(Cat(following)),
+            write.data.eq(written),
             read.addr.eq(beats.slot(state.read - 1)),
         ]
         start = 0
         with m.If(beats.loads(state.read - 1)):
             for lane, initial in zip(self.lanes, state.initial, strict=True):
                 value = read.data[start : start + len(lane)]
-                m.d.sync += lane.eq(
-                    Mux(beats.first(state.read - 1), Const(initial, lane.shape()), value)
-                )
+                m.d.sync += lane.eq(Mux(first, Const(initial, lane.shape()), value))
                 start += len(lane)
 
 

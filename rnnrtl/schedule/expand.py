@@ -18,6 +18,7 @@ from rnnrtl.graph.nodes import (
     ShiftLeft,
     State,
     Subtract,
+    unmasked,
 )
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
@@ -102,9 +103,11 @@ class Expansion:
         self._ends: list[Node] = []
         for item in plan.items:
             if isinstance(item, Recurrence) and item.loop.layer in starts:
-                for _, following in item.loop.states:
-                    self._ends.append(following)
-                    self.materialise(following)
+                for state, following in item.loop.states:
+                    ends = [node for node in unmasked(state, following) if node]
+                    self._ends += ends
+                    for node in ends:
+                        self.materialise(node)
 
     @property
     def ops(self) -> list[Op]:

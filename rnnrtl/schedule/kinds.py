@@ -1,12 +1,15 @@
 """What the nodes of a graph are called as operations, and how long they take."""
 
+import math
 from collections.abc import Mapping
 
 from rnnrtl.fixedpoint import Overflow
 from rnnrtl.graph.lookup import LookedUp, Magnitude, Mirror, RomRead
 from rnnrtl.graph.nodes import (
     Add,
+    Both,
     Clamp,
+    Equal,
     LastStep,
     Limited,
     LowBits,
@@ -16,6 +19,7 @@ from rnnrtl.graph.nodes import (
     Proved,
     Relu,
     RoundShift,
+    Select,
     ShiftRight,
     Subtract,
     Wrap,
@@ -40,6 +44,9 @@ KINDS: Mapping[type[Node], str] = {
     Limited: "saturation",
     LookedUp: "wire",
     RomRead: "table",
+    Equal: "comparison",
+    Both: "comparison",
+    Select: "selection",
 }
 """What an operation is called in reports."""
 
@@ -58,6 +65,7 @@ _SUFFIXES: Mapping[type[Node], str] = {
     Magnitude: "_magnitude",
     Limited: "_limited",
     LastStep: "_last",
+    Equal: "_equal",
     Mirror: "_mirrored",
 }
 """What the name of a step on the way to something named ends in."""
@@ -93,7 +101,9 @@ def delay_of(
         return delays.saturation(width - range_width(*bounds))
     if isinstance(node, Clamp | Limited | ZeroOutside | Magnitude | RoundShift):
         return delays.adder(width) + delays.logic  # a comparator or negation, then a selection
-    return delays.logic if isinstance(node, Relu) else 0.0
+    if isinstance(node, Equal):
+        return delays.logic * max(1, math.ceil(math.log(width, delays.lut_inputs)))
+    return delays.logic if isinstance(node, Relu | Both | Select) else 0.0
 
 
 def titles_of(nodes: list[Node]) -> dict[Node, str]:

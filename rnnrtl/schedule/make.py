@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import plan
+from rnnrtl.graph.nodes import unmasked
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.array import candidates
 from rnnrtl.schedule.delays import Delays, delays_of
@@ -234,12 +235,13 @@ def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[Stat
     found = []
     for loop in loops:
         for state, following in loop.states:
+            following, masked = unmasked(state, following)
             lanes, ends = expansion.lanes[state], expansion.lanes[following]
-            written = max(op.cycle for op in ends) + 1
+            keeps = expansion.lanes[masked] if masked else ()
+            written = max(op.cycle for op in (*ends, *keeps)) + 1
             reads = [readers[op] for op in lanes if op in readers]
-            found.append(
-                StateSchedule(lanes, ends, state.initial, written, min(reads, default=written - 1))
-            )
+            read = min(reads, default=written - 1)
+            found.append(StateSchedule(lanes, ends, state.initial, written, read, *keeps))
     return found
 
 

@@ -24,6 +24,8 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "magnitude": "logic",
         "mirror": "logic",
         "relu": "logic",
+        "comparison": "logic",
+        "selection": "selector",
         "choice": "selector",
     }
 )

@@ -167,6 +167,7 @@ class StateSchedule:
     initial : codes at the start of a sequence
     written : the cycle from whose start the next value stands in the register
     read : the first cycle that reads the present value
+    keeps : whether the step leaves the value as it is; None where none does
     """
 
     state: tuple[Op, ...]
@@ -174,3 +175,4 @@ class StateSchedule:
     initial: tuple[int, ...]
     written: int
     read: int
+    keeps: Op | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rnnrtl.graph.nodes import Constant, MatVec, Node
+from rnnrtl.graph.nodes import Constant, MatVec, Node, unmasked
 from rnnrtl.schedule.array import Array
 from rnnrtl.schedule.folding import turn_constants
 from rnnrtl.schedule.linear import is_sum
@@ -37,6 +37,13 @@ class InTurns:
         self._arrays: dict[str, Array] = {}
         self._lies: dict[str, Lanes] = {}
         self.heads: list[Head] = []
+        # What a state is after a masked step waits for no turn: nothing of the loop reads it.
+        self._kept = {
+            following
+            for loop in owner.graph.loops
+            for state, following in loop.states
+            if unmasked(state, following)[1]
+        }
         for loop in owner.graph.loops:
             if loop.layer in reuse and loop.layer in owner.starts:
                 last = loop is owner.graph.loops[-1]
@@ -50,7 +57,7 @@ class InTurns:
     def __contains__(self, node: Node) -> bool:
         """Whether the lanes of a node take turns on fewer units."""
         layer = self._owner.graph.layer_of[node]
-        if layer not in self._lies or not node.args:
+        if layer not in self._lies or not node.args or node in self._kept:
             return False
         return layer not in self._arrays or node in self._owner.recurrent
 
