@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,22 +60,42 @@ def test_rows_are_all_different_and_the_aims_name_them() -> None:
     assert {row.form for row in rows()} == {*FORMATS, *ROUTED.values(), NARROW, "trained"}
     names: set[str] = set()
 
-    class Asked(dict[str, dict[str, dict[str, int]]]):
-        def get(self, key: str, default: object = None) -> dict[str, dict[str, int]]:
+    class Asked(dict[str, dict[str, dict[str, Any]]]):
+        def get(self, key: str, default: object = None) -> dict[str, dict[str, Any]]:
             names.add(key)
             figures = [
                 "cycles_per_step", "latency_cycles", "initiation_interval", "beat_interval",
                 "lut", "dsp", "ff", "bram", "multipliers",
             ]  # fmt: skip
-            found: dict[str, dict[str, int]] = {
+            found: dict[str, dict[str, Any]] = {
                 stage: dict.fromkeys(figures, 1)
                 for stage in ("schedule", "synth xcup", "synth xcup-packed")
             }
-            return {**found, f"route {ROUTED_ON}": {"latency_ns": 1}}
+            return {**found, f"route {ROUTED_ON}": {"latency_ns": 1, "met": True}}
 
     for aim in aims():
         assert aim.found(Asked()) is not None
     assert names <= set(keys)
+
+
+def test_a_clock_that_was_accepted_and_missed_is_an_aim_missed() -> None:
+    """A refusal beforehand is none, and what was not routed is not known."""
+    (aim,) = (a for a in aims() if a.what.startswith("eight units, LSTM, shift_add"))
+    row = "units8/lstm/fixed<12,4>/static/shift_add/ecp5@{}"
+    refused = {"schedule": {"failed": "clock_mhz=100 is too fast for ECP5-6: ..."}}
+    met, missed = ({f"route {ROUTED_ON}": {"met": met}} for met in (True, False))
+    found: dict[str, dict[str, Any]] = {row.format(50): met, row.format(100): refused}
+    assert aim.found(found) is None
+    assert aim.found({**found, row.format(80): missed}) == 1
+    assert aim.found({**found, row.format(80): met}) == 0
+    assert aim.found({**found, row.format(80): {"schedule": {"failed": "crashed"}}}) is None
+
+
+def test_no_clock_that_was_accepted_was_missed() -> None:
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
+    routed = [aim for aim in aims() if "missed" in aim.figure]
+    assert all(aim.found(kept) in (None, 0) for aim in routed)
+    assert 0 in {aim.found(kept) for aim in routed}
 
 
 def test_stages_come_after_what_they_need() -> None:
