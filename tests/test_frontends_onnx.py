@@ -159,14 +159,22 @@ def gathered(index: int) -> list[Any]:
     return [*EVERY, constant("index", index), node("Gather", "t index", "y", axis=0)]
 
 
-STATE = np.ones((1, 1, UNITS), np.float32)
 REFUSED: dict[str, tuple[list[Any], str]] = {
     "reverse": (lstm(direction="reverse"), "direction=reverse"),
     "clip": (lstm(clip=3.0), "clip=3.0"),
     "input_forget": (lstm(input_forget=1), "input_forget=1"),
     "peepholes": (lstm("x W R B - - - peep"), "peepholes"),
-    "lengths": (lstm("x W R B lengths"), "lengths of sequences"),
-    "initial state": (lstm("x W R B - state"), "initial_h is not zero"),
+    "lengths": (lstm("x W R B lengths"), "sequence_lens is not supported but for whole"),
+    "initial states": (lstm("x W R B - several"), "initial_h differs between sequences"),
+    "initial state of the input": (
+        [
+            constant("zero0", [0]),
+            node("Gather", "x zero0", "first", axis=0),
+            *lstm("x W R B - first"),
+        ],
+        "initial_h is computed from the input",
+    ),
+    "initial state of another size": (lstm("x W R B - - peep3"), "initial_c.* has shape"),
     "activations": (lstm(activations=["Sigmoid", "Tanh", "Relu"]), "must be the same"),
     "activation": (lstm(activations=["Sigmoid", "ScaledTanh", "Tanh"]), "scaledtanh is not"),
     "cell state": ([RNN, node("Identity", "c", "y")], "the last cell state"),
@@ -208,9 +216,11 @@ def test_refused(tmp_path: Path, case: str) -> None:
     more: dict[str, Any] = {
         "peep": np.ones((1, 3 * UNITS), np.float32),
         "lengths": np.ones(1, np.int32),
+        "several": np.arange(2 * UNITS, dtype=np.float32).reshape(1, 2, UNITS),
+        "peep3": np.ones((1, 1, UNITS + 1), np.float32),
     }
     with pytest.raises(RnnrtlError, match=message) as caught:
-        load(write(tmp_path, *nodes, **more, state=STATE))
+        load(write(tmp_path, *nodes, **more))
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path))
 
@@ -232,6 +242,27 @@ def test_initial_state_of_zeros(tmp_path: Path) -> None:
     ]  # fmt: skip
     want = expected("LSTM")[:, -1]
     np.testing.assert_allclose(load(write(tmp_path, *nodes)).predict(X), want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_initial_states(tmp_path: Path, layout: int) -> None:
+    """Constants, the same for every sequence of the batch."""
+    h, c = np.linspace(-0.5, 0.5, UNITS), np.linspace(1, -1, UNITS)
+    shape = (2, 1, UNITS) if layout else (1, 2, UNITS)
+    h0, c0 = (np.broadcast_to(v.astype(np.float32), shape) for v in (h, c))
+    path = write(tmp_path, *lstm("x W R B - h0 c0", layout=layout), h0=h0, c0=c0)
+    network = load(path)
+    want = expected("LSTM", initial={"h": h.astype(np.float32), "c": c.astype(np.float32)})
+    np.testing.assert_allclose(network.predict(X), want[:, -1], rtol=0, atol=1e-12)
+
+
+def test_lengths_of_whole_sequences(tmp_path: Path) -> None:
+    nodes = lstm("x W R B lengths")
+    fixed = write(
+        tmp_path, *nodes, shape=(X.shape[1], 2, FEATURES), lengths=np.full(2, X.shape[1], np.int32)
+    )
+    want = expected("LSTM")[:, -1]
+    np.testing.assert_allclose(load(fixed).predict(X), want, rtol=0, atol=1e-12)
 
 
 HUGE: dict[str, list[Any]] = {

@@ -226,9 +226,10 @@ class _Run:
         return positions if steps_axis == 0 else positions.T
 
     def _recurrent(self, node: Node, values: Sequence[Any]) -> Sequence[Any]:
-        layer = recurrent(node, self._name(node, node.operator.lower()), values)
         if not isinstance(values[0], _Data) or values[0].numbers.ndim != 3:
             raise UnsupportedError(f"{node} does not take a sequence")
+        steps = values[0].numbers.shape[node.get("layout", 0)]
+        layer = recurrent(node, self._name(node, node.operator.lower()), values, steps)
         rows = self._positions(node, values[0].numbers)
         layout = node.get("layout", 0)
         rows = rows.T if layout else rows

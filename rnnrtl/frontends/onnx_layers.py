@@ -22,8 +22,11 @@ _KNOWN = (
 )  # fmt: skip
 
 
-def recurrent(node: Node, name: str, values: Sequence[Any]) -> LSTM | GRU:
-    """Build the layer of an LSTM or GRU node; `values` are its inputs, None for those left out."""
+def recurrent(node: Node, name: str, values: Sequence[Any], steps: int) -> LSTM | GRU:
+    """Build the layer of an LSTM or GRU node, over so many steps.
+
+    `values` are its inputs, None for those left out.
+    """
     cell = _CELLS[node.operator]
     given = dict(zip(_INPUTS, [*values, *repeat(None, 8 - len(values))], strict=True))
     unknown = [key for key in node.attributes if key not in _KNOWN]
@@ -34,13 +37,14 @@ def recurrent(node: Node, name: str, values: Sequence[Any]) -> LSTM | GRU:
             raise UnsupportedError(f"{node}: {key}={node.get(key, off)} is not supported")
     if node.attributes.get("clip"):
         raise UnsupportedError(f"{node}: clip={node.attributes['clip']} is not supported")
-    for key, text in (("sequence_lens", "lengths of sequences"), ("P", "peepholes")):
-        if given[key] is not None:
-            raise UnsupportedError(f"{node}: {text} ({key}) are not supported")
-    for key in ("initial_h", "initial_c"):
-        state = given[key]
-        if state is not None and not (isinstance(state, np.ndarray) and not np.any(state)):
-            raise UnsupportedError(f"{node}: {key} is not zero, only that is supported")
+    if given["P"] is not None:
+        raise UnsupportedError(f"{node}: peepholes (P) are not supported")
+    lengths = given["sequence_lens"]
+    if lengths is not None and not (isinstance(lengths, np.ndarray) and np.all(lengths == steps)):
+        raise UnsupportedError(
+            f"{node}: sequence_lens is not supported but for whole sequences: in hardware tlast "
+            "ends a sequence of any length"
+        )
     weights = as_array(given["W"], f"{node.name}.W", (1, None, None))[0]
     gates = len(_ORDER[cell])
     rows = weights.shape[0]
@@ -53,10 +57,30 @@ def recurrent(node: Node, name: str, values: Sequence[Any]) -> LSTM | GRU:
         biases = as_array(given["B"], f"{node.name}.B", (1, 2 * rows))[0]
     words = _words(node, cell)
     parts = split(_ORDER[cell], weights, inner, biases[:rows], biases[rows:])
+    initial = {
+        state: _initial(node, f"initial_{state}", given[f"initial_{state}"], units)
+        for state in cell.states
+        if given[f"initial_{state}"] is not None
+    }
     if cell is LSTM:
-        return LSTM(name, parts, True, **words)
+        return LSTM(name, parts, True, **words, initial=initial)
     after = bool(node.get("linear_before_reset", 0))
-    return GRU(name, parts, True, **words, reset_after=after)
+    return GRU(name, parts, True, **words, reset_after=after, initial=initial)
+
+
+def _initial(node: Node, key: str, given: Any, units: int) -> FloatArray:
+    """Return the state that all sequences begin with, (units,)."""
+    if not isinstance(given, np.ndarray):
+        raise UnsupportedError(
+            f"{node}: {key} is computed from the input, only constants are supported"
+        )
+    states = as_array(given, f"{node.name}.{key}", (None, None, units))
+    first: FloatArray = states.reshape(-1, units)[0]
+    if np.any(states != first):
+        raise UnsupportedError(
+            f"{node}: {key} differs between sequences, only one state for all is supported"
+        )
+    return first
 
 
 def _words(node: Node, cell: Cell) -> dict[str, Any]:
