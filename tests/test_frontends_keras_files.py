@@ -145,6 +145,31 @@ def test_activation_layer(tmp_path: Path, layer: dict[str, Any], function: str) 
     assert [each.activation for each in network.parts] == ["tanh", function]
 
 
+@pytest.mark.parametrize("target", [[6, FEATURES], [-1, FEATURES], [6, -1]])
+def test_input_cut_into_steps(target: list[int]) -> None:
+    model = made.sequential(
+        head("Dropout", name="a"), head("Reshape", target_shape=target), made.RNN
+    )
+    model["config"]["layers"][0]["config"]["batch_shape"] = [None, 6 * FEATURES]
+    network = build(read_config(model, 3), {"rnn": ARRAYS["rnn"]})
+    assert (network.steps, network.features) == (6, FEATURES)
+    plain = build(read_config(made.sequential(made.RNN), 3), {"rnn": ARRAYS["rnn"]})
+    np.testing.assert_array_equal(network.predict(X), plain.predict(X))
+    for other in ([5, FEATURES], [FEATURES, 7], [-1, -1], [0, 18]):
+        model["config"]["layers"][2]["config"]["target_shape"] = other
+        with pytest.raises(RnnrtlError, match="changes the shape"):
+            build(read_config(model, 3), {"rnn": ARRAYS["rnn"]})
+
+
+def test_flattened_single_step() -> None:
+    model = made.sequential(lstm(return_sequences=True), head("Flatten"), made.HEAD)
+    model["config"]["layers"][0]["config"]["batch_shape"] = [None, 1, FEATURES]
+    network = build(read_config(model, 3), ARRAYS)
+    assert not network.return_sequences
+    plain = build(read_config(made.sequential(made.RNN, made.HEAD), 3), ARRAYS)
+    np.testing.assert_array_equal(network.predict(X[:, :1]), plain.predict(X[:, :1]))
+
+
 def test_chain_of_a_functional_model(tmp_path: Path) -> None:
     plain = load(archive(tmp_path, made.sequential(made.RNN, made.HEAD))).predict(X)
     found = load(archive(tmp_path, made.functional({}))).predict(X)

@@ -35,6 +35,12 @@ _KNOWN = (
 _INSTEAD = {
     "SimpleRNN": "a plain RNN is no LSTM or GRU",
     "Bidirectional": "bidirectional layers are not supported",
+    **dict.fromkeys(
+        ("LeakyReLU", "PReLU", "ThresholdedReLU"),
+        "of this kind only ReLU and ELU are, both without parameters of their own",
+    ),
+    "Permute": "give the network its input with the axes as it sees them",
+    "RepeatVector": "give the vector at each step, and load the layers behind it by themselves",
     "Embedding": "give the embedded vectors as input",
     **REFUSED,
     "Lambda": "it holds code, which is never run",

@@ -5,8 +5,8 @@ computes must have the value that rnnrtl computes, and an unknown one must be of
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,11 @@ from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
 from rnnrtl.frontends.folding import Chain
 from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
 from rnnrtl.frontends.keras_norms import NORMALISATIONS
+from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape, unchanged
 from rnnrtl.frontends.keras_weights import Arrays, named
+from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import GRU, LSTM
+from rnnrtl.layers import GRU, LSTM, Dense
 from rnnrtl.network import Network
 
 # What matters only in training, or says in other words what the arrays say.
@@ -37,22 +39,6 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """What flows between layers: (steps, features), or (features,) after the last state.
-
-    Members
-    -------
-    steps : None where the configuration leaves it open
-    features : None before the first layer with weights, where nothing says it
-    sequence : whether there is an axis of steps
-    """
-
-    steps: int | None = None
-    features: int | None = None
-    sequence: bool = True
-
-
 def build(config: Config, arrays: Arrays) -> Network:
     """Return the network of a configuration and its arrays, by layer and name.
 
@@ -60,12 +46,12 @@ def build(config: Config, arrays: Arrays) -> Network:
     where configuration and arrays do not belong together.
     """
     builder = _Builder(config.version, arrays)
-    shape = _Shape()
+    shape = Shape()
     first = config.chain[0]
     for spec in config.chain:
         if spec is first:
-            shape = _input_shape(spec)
-            steps = shape.steps
+            shape = input_shape(spec)
+            builder.steps = shape.steps
         shape = builder.add(spec, shape)
     unused = [name for name in arrays if arrays[name] and name not in builder.used]
     if unused:
@@ -73,34 +59,9 @@ def build(config: Config, arrays: Arrays) -> Network:
     layers = builder.chain.finished()
     if not layers:
         raise ModelError("the model has no layer with weights")
-    return Network(layers, steps, stateful=bool(builder.stateful), mask_value=builder.mask_value)
-
-
-def _input_shape(spec: Spec) -> _Shape:
-    """Read the shape of the input at the first layer, (batch, steps, features) or less of it."""
-    given = spec.given("batch_shape", "batch_input_shape")
-    if isinstance(given, dict):  # a tuple, in some versions
-        given = given.get("items", given)
-    if given is None:
-        features, steps = spec.options.get("input_dim"), spec.options.get("input_length")
-        given = [None, steps, features]
-    lengths = given[1:] if isinstance(given, list) else None
-    if (
-        not lengths
-        or len(lengths) > 2
-        or not all(length is None or _positive(length) for length in lengths)
-    ):
-        raise UnsupportedError(
-            f"{spec}: an input of shape {brief(given)} is not supported, only (batch, steps, "
-            "features) or (batch, features)"
-        )
-    if len(lengths) == 1:
-        return _Shape(None, lengths[0], sequence=False)
-    return _Shape(*lengths)
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return Network(
+        layers, builder.steps, stateful=bool(builder.stateful), mask_value=builder.mask_value
+    )
 
 
 def _check_options(spec: Spec, *allowed: str) -> None:
@@ -119,13 +80,14 @@ class _Builder:
 
     def __init__(self, version: int | None, arrays: Arrays) -> None:
         self.chain = Chain()
+        self.steps: int | None = None  # of the input
         self.used: set[str] = set()
         self.stateful: bool | None = None  # before the first recurrent layer
         self.mask_value: float | None = None
         self._masked = False  # whether what flows here has a mask
         self._seen: list[str] = []
         self._version, self._arrays = version, arrays
-        self._kinds: Mapping[str, Callable[[Spec, _Shape], _Shape]] = {
+        self._kinds: Mapping[str, Callable[[Spec, Shape], Shape]] = {
             "InputLayer": self._input,
             "LSTM": self._recurrent,
             "GRU": self._recurrent,
@@ -142,14 +104,14 @@ class _Builder:
             **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
 
-    def add(self, spec: Spec, shape: _Shape) -> _Shape:
+    def add(self, spec: Spec, shape: Shape) -> Shape:
         """Add a layer that takes `shape`; return the shape that it gives."""
         shape = self._kinds[spec.kind](spec, shape)
         self._seen.append(spec.kind)
         self._masked &= shape.sequence
         return shape
 
-    def _input(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _input(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec)
         return shape
 
@@ -174,7 +136,7 @@ class _Builder:
         self.used.add(spec.name)
         return named(str(spec), self._arrays.get(spec.name, {}), names)
 
-    def _recurrent(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _recurrent(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec, "stateful")
         stateful = spec.flag("stateful", default=False)
         if self.stateful not in (None, stateful):
@@ -216,9 +178,9 @@ class _Builder:
         self._check_shapes(spec, parameters, expected)
         layer = recurrent_layer(spec.name, parameters)
         self.chain.add(layer)
-        return _Shape(shape.steps, units, sequence=layer.return_sequences)
+        return Shape(shape.steps, units, sequence=layer.return_sequences)
 
-    def _dense(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _dense(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec)
         units = spec.count("units", "output_dim")
         bias = ("bias",) if spec.flag("use_bias", "bias", default=True) else ()
@@ -253,7 +215,7 @@ class _Builder:
                     f"({wanted}{comma})"
                 )
 
-    def _time_distributed(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _time_distributed(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec, "layer")
         inner = read_spec(spec.options.get("layer"))
         if not shape.sequence:
@@ -266,44 +228,44 @@ class _Builder:
         inner = replace(inner, name=spec.name)
         return replace(self.add(inner, replace(shape, sequence=False)), sequence=True)
 
-    def _activation(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _activation(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec)
         return self._follow(spec, self._word(spec, "activation"), shape)
 
-    def _relu(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _relu(self, spec: Spec, shape: Shape) -> Shape:
         for key in ("max_value", "negative_slope", "threshold"):
             if spec.options.get(key):
                 value = brief(spec.options[key])
                 raise UnsupportedError(f"{spec}: {key}={value} is not supported, only max(x, 0)")
         return self._follow(spec, "relu", shape)
 
-    def _elu(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _elu(self, spec: Spec, shape: Shape) -> Shape:
         if spec.options.get("alpha", 1.0) != 1.0:
             alpha = brief(spec.options["alpha"])
             raise UnsupportedError(f"{spec}: alpha={alpha} is not supported, only 1")
         return self._follow(spec, "elu", shape)
 
-    def _softmax(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _softmax(self, spec: Spec, shape: Shape) -> Shape:
         self._check_unmasked(spec)
         axis = spec.options.get("axis", -1)
         if axis not in (-1, [-1], 2 if shape.sequence else 1):
             raise UnsupportedError(f"{spec}: axis={brief(axis)} is not supported, only the last")
         return self._follow(spec, "softmax", shape)
 
-    def _follow(self, spec: Spec, activation: str, shape: _Shape) -> _Shape:
+    def _follow(self, spec: Spec, activation: str, shape: Shape) -> Shape:
         self.chain.activate(spec.name, activation, shape.features)
         return shape
 
-    def _normalise(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _normalise(self, spec: Spec, shape: Shape) -> Shape:
         read, options = NORMALISATIONS[spec.kind]
         _check_options(spec, *options)
         axes = 3 if shape.sequence else 2
         self.chain.affine(spec.name, read(spec, axes, partial(self._weights, spec)))
         return shape
 
-    def _masking(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _masking(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec, "mask_value")
-        if not set(self._seen) <= {"InputLayer", *DROPOUTS} or not shape.sequence:
+        if not self._first() or not shape.sequence:
             raise UnsupportedError(
                 f"{spec} is supported as the first layer only, as a mask of the model's own input"
             )
@@ -313,32 +275,35 @@ class _Builder:
         self.mask_value, self._masked = float(value), True
         return shape
 
-    def _flatten(self, spec: Spec, shape: _Shape) -> _Shape:
-        if shape.sequence:
+    def _flatten(self, spec: Spec, shape: Shape) -> Shape:
+        if not shape.sequence:
+            return shape
+        if shape.steps != 1 or all(isinstance(layer, Dense) for layer in self.chain.layers):
             raise UnsupportedError(
                 f"{spec} makes one vector of all steps, which is not supported: use "
                 "return_sequences=False before it"
             )
-        return shape
+        # Of one step, that is the last state.
+        self.chain.layers = list(with_sequences(self.chain.layers, last=False))
+        return Shape(None, shape.features, sequence=False)
 
-    def _reshape(self, spec: Spec, shape: _Shape) -> _Shape:
+    def _reshape(self, spec: Spec, shape: Shape) -> Shape:
         self._check_unmasked(spec)
         target = spec.options.get("target_shape")
-        if isinstance(target, dict):
+        if isinstance(target, dict):  # a tuple, in some versions
             target = target.get("items")
-        same: list[Iterable[object]] = [(-1, shape.features)]
-        if shape.sequence:
-            same = [(-1, shape.steps), (-1, shape.features)]
-        if (
-            not isinstance(target, list)
-            or len(target) != len(same)
-            or any(length not in good for length, good in zip(target, same, strict=True))
-            or target.count(-1) > 1
-        ):
+        if self._first() and (steps := cut(shape, target)):
+            self.steps = steps.steps
+            return steps
+        if not unchanged(shape, target):
             raise UnsupportedError(
                 f"{spec}: target_shape={brief(target)} changes the shape, which is not supported"
             )
         return shape
+
+    def _first(self) -> bool:
+        """Tell whether what flows here is still the model's own input."""
+        return set(self._seen) <= {"InputLayer", *DROPOUTS}
 
     def _check_unmasked(self, spec: Spec) -> None:
         if self._masked:
