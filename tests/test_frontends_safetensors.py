@@ -40,6 +40,21 @@ def test_layers_in_the_order_of_their_shapes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(network.predict(X), load(state, activations=given).predict(X))
 
 
+def test_place_of_a_normalisation(tmp_path: Path) -> None:
+    values = np.random.default_rng(8).uniform(0.5, 2, (4, 5)).astype(np.float32)
+    names = ("running_mean", "running_var", "weight", "bias")
+    norm = {f"net.1.{name}": each for name, each in zip(names, values, strict=True)}
+    # In a Sequential the numbers say where it is; among names, it fits before and behind a layer.
+    state = {**gru("rnn"), **linear("net.0", UNITS, 5), **norm, **linear("net.2", 5, 2)}
+    save_file(state, tmp_path / "model.safetensors")
+    network = load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(network.predict(X), load(state).predict(X))
+    free = {key.replace("net.1", "norm"): array[:UNITS] for key, array in norm.items()}
+    save_file({**gru("rnn"), **linear("a", UNITS, UNITS), **free}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="does not say the order of its layers"):
+        load(tmp_path / "model.safetensors", activations={"a": "relu", "norm": "linear"})
+
+
 def test_order_of_a_sequential(tmp_path: Path) -> None:
     state = {**gru("rnn"), **linear("head.10", UNITS, UNITS), **linear("head.2", UNITS, UNITS)}
     save_file(state, tmp_path / "model.safetensors")

@@ -64,6 +64,9 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _ends(parameters: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return how many numbers a layer takes and gives, None for what is none."""
+    if "running_mean" in parameters:  # a batch normalisation
+        features = int(parameters["running_mean"].size)
+        return features, features
     taken = parameters.get("weight", parameters.get("weight_ih_l0"))
     given = parameters.get("weight", parameters.get("weight_hh_l0"))
     if taken is None or given is None or taken.ndim != 2 or given.ndim != 2:
