@@ -204,6 +204,10 @@ BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
         Custom(None, a=nn.BatchNorm1d(3), b=nn.Linear(3, 1)).state_dict(), ModelError,
         "between a and b",
     ),
+    "what follows a Linear before a GRU": (
+        Custom(None, a=nn.Linear(3, 4), b=nn.GRU(4, 4)).state_dict(), ModelError,
+        "between a and b",
+    ),
     "layer norm": (
         nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)).state_dict(), UnsupportedError,
         "'1.weight' is a vector, as those of LayerNorm",
@@ -227,7 +231,7 @@ BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "wrong order": (
         {**{f"head.{k}": v for k, v in nn.Linear(4, 1).state_dict().items()},
          **{f"rnn.{k}": v for k, v in nn.GRU(3, 4).state_dict().items()}},
-        ModelError, "layer 'rnn' takes 3 features",
+        ModelError, "what stands between head and rnn",
     ),
     "key is a number": ({0: torch.zeros(3)}, ModelError, "keys must be strings"),
 }  # fmt: skip

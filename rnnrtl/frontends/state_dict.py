@@ -58,8 +58,8 @@ def read_state_dict(
     """Build the layers from parameters grouped by prefix, in order.
 
     A state dict does not hold what has no weights. `activations` (layer -> activation) says it; it
-    must for every Linear that another Linear follows, unless the two are neighbours in a
-    Sequential. The last Linear is linear by default. All steps of the last recurrent layer are
+    must for every Linear and BatchNorm1d that another layer follows, unless the two are neighbours
+    in a Sequential. The last Linear is linear by default. All steps of the last recurrent layer are
     given on where nothing follows it (as torch.nn.LSTM itself does), else only its last state.
     """
     found = [each for prefix, parameters in groups.items() for each in _found(prefix, parameters)]
@@ -237,7 +237,9 @@ def _check_gaps(found: list[_Found], activations: Mapping[str, str]) -> None:
     """Raise where something without weights may stand after a layer and nobody says what."""
     unknown: list[str] = []
     for before, after in pairwise(found):
-        if not isinstance(after.layer, Dense | Affine) or before.name in activations:
+        if before.name in activations or not (
+            isinstance(before.layer, Dense | Affine) or isinstance(after.layer, Dense | Affine)
+        ):
             continue
         place, next_place = _place(before.prefix), _place(after.prefix)
         neighbours = bool(
