@@ -81,7 +81,8 @@ def numbered(**arrays: list[Any]) -> bytes:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for layer, parameters in arrays.items():
-            inside = "cell/vars" if layer.startswith(("lstm", "gru")) else "vars"
+            recurrent = layer.startswith(("lstm", "gru")) or layer.endswith("_layer")
+            inside = "cell/vars" if recurrent else "vars"
             for number, array in enumerate(parameters):
                 file[f"layers/{layer}/{inside}/{number}"] = array
     return buffer.getvalue()

@@ -177,7 +177,15 @@ def test_live_model_that_is_refused() -> None:
             return x
 
     for model, message in (
-        (keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs)), "bidirectional"),
+        (
+            keras.Sequential(
+                [
+                    keras.Input(batch_shape=(1, STEPS, FEATURES)),
+                    layers.Bidirectional(layers.LSTM(2, stateful=True)),
+                ]
+            ),
+            "reads time in reverse",
+        ),
         (
             keras.Sequential([inputs, layers.Dense(2), layers.Masking(), layers.LSTM(2)]),
             "first layer only",

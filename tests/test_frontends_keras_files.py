@@ -189,7 +189,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             made.sequential(lstm(**{key: True}), made.HEAD),
             rf"'rnn' \(LSTM\): .*{key}=True is not",
         )
-        for key in ("go_backwards", "return_state", "time_major", "new_option")
+        for key in ("return_state", "time_major", "new_option")
     },
     "some stateful": (
         made.sequential(
@@ -215,7 +215,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         )
         for kind in (
             "SimpleRNN",
-            "Bidirectional",
             "Embedding",
             "LayerNormalization",
             "Lambda",

@@ -160,7 +160,8 @@ def gathered(index: int) -> list[Any]:
 
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
-    "reverse": (lstm(direction="reverse"), "direction=reverse"),
+    "no direction": (lstm(direction="up"), "direction=up is none that there is"),
+    "one direction of two": (lstm(direction="bidirectional"), "W' has shape"),
     "clip": (lstm(clip=3.0), "clip=3.0"),
     "input_forget": (lstm(input_forget=1), "input_forget=1"),
     "peepholes": (lstm("x W R B - - - peep"), "peepholes"),

@@ -29,12 +29,12 @@ DROPOUTS = (
 """Layers that do something in training only."""
 
 _KNOWN = (
-    "InputLayer", "LSTM", "GRU", "Dense", "TimeDistributed", "Activation", "ReLU", "ELU", "Softmax",
-    "Flatten", "Reshape", "Masking", "BatchNormalization", "Normalization", "Rescaling", *DROPOUTS,
+    "InputLayer", "LSTM", "GRU", "Bidirectional", "Dense", "TimeDistributed", "Activation", "ReLU",
+    "ELU", "Softmax", "Flatten", "Reshape", "Masking", "BatchNormalization", "Normalization",
+    "Rescaling", *DROPOUTS,
 )  # fmt: skip
 _INSTEAD = {
     "SimpleRNN": "a plain RNN is no LSTM or GRU",
-    "Bidirectional": "bidirectional layers are not supported",
     **dict.fromkeys(
         ("LeakyReLU", "PReLU", "ThresholdedReLU"),
         "of this kind only ReLU and ELU are, both without parameters of their own",

@@ -119,7 +119,12 @@ def _arrays(file: Tree, config: Config) -> dict[str, dict[str, NDArray[Any]]]:
     for top in ("layers", "_layer_checkpoint_dependencies"):  # the latter in Keras 2.12 and 2.13
         if any(path.startswith(f"{top}/") for path in file.arrays):
             places = _places(config.stored)
-            return {spec.name: _numbered(file, f"{top}/{at}") for at, spec in places.items()}
+            return {
+                spec.name: _both(file, f"{top}/{at}")
+                if spec.kind == "Bidirectional"
+                else _numbered(file, f"{top}/{at}")
+                for at, spec in places.items()
+            }
     raise file.error("it has neither the layer_names nor the layers of Keras' files")
 
 
@@ -156,6 +161,15 @@ def _numbered(file: Tree, layer: str) -> dict[str, NDArray[Any]]:
         if found:
             return {path.removeprefix(start): file.array(path) for path in found}
     return {}
+
+
+def _both(file: Tree, layer: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a bidirectional layer, those of the forward one first."""
+    return {
+        f"{way}/{name}": array
+        for way in ("forward", "backward")
+        for name, array in _numbered(file, f"{layer}/{way}_layer").items()
+    }
 
 
 def _line(error: Exception) -> str:

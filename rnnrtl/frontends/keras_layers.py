@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
 from rnnrtl.frontends.folding import Chain
+from rnnrtl.frontends.keras_bidirectional import directions, divided, merge_of
 from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
 from rnnrtl.frontends.keras_norms import NORMALISATIONS
 from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape, unchanged
 from rnnrtl.frontends.keras_weights import Arrays, named
+from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import GRU, LSTM, Dense
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense
 from rnnrtl.network import Network
 
 # What matters only in training, or says in other words what the arrays say.
@@ -33,7 +35,6 @@ _WITHOUT_EFFECT = re.compile(
 )
 # The options that rnnrtl does not compute, with what to do about each.
 _ADVICE = {
-    "go_backwards": "reverse the steps before the network and train it without go_backwards",
     "return_state": "save a model with return_state=False and the same weights",
     "time_major": "save a model with time_major=False and the same weights",
 }
@@ -91,6 +92,7 @@ class _Builder:
             "InputLayer": self._input,
             "LSTM": self._recurrent,
             "GRU": self._recurrent,
+            "Bidirectional": self._bidirectional,
             "Dense": self._dense,
             "TimeDistributed": self._time_distributed,
             "Activation": self._activation,
@@ -137,7 +139,31 @@ class _Builder:
         return named(str(spec), self._arrays.get(spec.name, {}), names)
 
     def _recurrent(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec, "stateful")
+        layer = self._cell(spec, shape)
+        self.chain.add(layer)
+        return Shape(shape.steps, layer.outputs, sequence=layer.return_sequences)
+
+    def _bidirectional(self, spec: Spec, shape: Shape) -> Shape:
+        _check_options(spec, "layer", "backward_layer", "merge_mode")
+        forward, backward = directions(spec)
+        for inner in (forward, backward):
+            if self._kinds.get(inner.kind) != self._recurrent:
+                raise UnsupportedError(f"{spec} holds {inner}, which is not supported there")
+        count = 2 + forward.flag("use_bias", default=True)
+        arrays = self._arrays.get(spec.name, {})
+        if spec.options.get("backward_layer") is None:
+            count = len(arrays) // 2
+        self._arrays = {**self._arrays, **divided(arrays, count, forward.name, backward.name)}
+        self.used.add(spec.name)
+        parts = [self._cell(forward, shape)]
+        parts.append(replace(self._cell(backward, shape), go_backwards=False))
+        name = identifier(spec.name, fallback="bidirectional")
+        layer = Bidirectional(name, parts[0], parts[1], merge_of(spec))
+        self.chain.add(layer)
+        return Shape(shape.steps, layer.outputs, sequence=layer.return_sequences)
+
+    def _cell(self, spec: Spec, shape: Shape) -> LSTM | GRU:
+        _check_options(spec, "stateful", "go_backwards")
         stateful = spec.flag("stateful", default=False)
         if self.stateful not in (None, stateful):
             raise UnsupportedError(
@@ -164,6 +190,7 @@ class _Builder:
             "activation": self._word(spec, "activation"),
             "recurrent_activation": self._word(spec, "recurrent_activation", "inner_activation"),
             "return_sequences": spec.flag("return_sequences", default=False),
+            "go_backwards": spec.flag("go_backwards", default=False),
         }
         rows: tuple[int, ...] = (gates * units,)
         if cell is GRU:
@@ -176,9 +203,7 @@ class _Builder:
             "bias": rows,
         }
         self._check_shapes(spec, parameters, expected)
-        layer = recurrent_layer(spec.name, parameters)
-        self.chain.add(layer)
-        return Shape(shape.steps, units, sequence=layer.return_sequences)
+        return recurrent_layer(spec.name, parameters)
 
     def _dense(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec)

@@ -8,7 +8,7 @@ Source of the equations: https://onnx.ai/onnx/operators/onnx__LSTM.html and onnx
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, dense, recurrent
 from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
 from rnnrtl.frontends.state_dict import with_sequences
+from rnnrtl.layers import Bidirectional, parts
 from rnnrtl.network import Network
 
 # For lengths that the file leaves open: (the first axis, the second), both times different.
@@ -49,8 +50,14 @@ def read_onnx(path: Path) -> Network:
 
 def _outline(network: Network) -> object:
     return [
-        (part.name, part.activation, getattr(part, "return_sequences", None))
-        for part in network.parts
+        (
+            part.name,
+            part.activation,
+            getattr(part, "return_sequences", None),
+            getattr(layer, "last_output", None),
+        )
+        for layer in network.layers
+        for part in parts(layer)
     ]
 
 
@@ -65,7 +72,8 @@ class _Run:
     """Runs the graph once, adding layers as it comes to them.
 
     The current layer's outputs are numbered from `_start`: position * units + unit, where position
-    is the place in the first two axes of the input, (batch, steps) or (steps, batch).
+    is the place in the first two axes of the input, (batch, steps) or (steps, batch). After all of
+    them come positions for the last states of both directions of each sequence.
     """
 
     def __init__(self, graph: Graph, lengths: tuple[int, int]) -> None:
@@ -112,10 +120,11 @@ class _Run:
                     self._work += numbers.size
             if self._work > _WORK:
                 raise ModelError(f"{node}: the graph makes more numbers than are read")
-        sequences = self._sequences()
+        sequences, last_output = self._ending()
         # The axis of the steps is known only with a recurrent layer.
         steps = self._graph.shape[self._steps_axis] if self._steps_axis is not None else None
-        return Network(with_sequences(self._chain.finished(), last=sequences), steps)
+        layers = self._chain.finished()
+        return Network(with_sequences(layers, last=sequences, last_output=last_output), steps)
 
     def _node(self, node: Node) -> Sequence[Any]:
         values = [self._input(node, name) for name in node.inputs]
@@ -192,7 +201,7 @@ class _Run:
     def _positions(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the position of each row of `data`, of the current layer's whole vectors."""
         numbers = data - self._start
-        count = self._lengths[0] * self._lengths[1] * self._units
+        count = self._room() * self._units
         if data.ndim == 0 or np.any(numbers < 0) or np.any(numbers >= count):
             raise self._earlier(node)
         rows = numbers[..., :1]
@@ -204,9 +213,13 @@ class _Run:
             raise UnsupportedError(f"{node} takes parts of a vector, or vectors of several steps")
         return rows[..., 0] // self._units
 
+    def _room(self) -> int:
+        """Return how many positions there are at most."""
+        return 2 * self._lengths[0] * self._lengths[1]
+
     def _numbered(self, positions: NDArray[np.int64], units: int) -> _Data:
         """Give a new layer's outputs numbers, a row for each position."""
-        self._start += self._lengths[0] * self._lengths[1] * self._units
+        self._start += self._room() * self._units
         self._units = units
         return _Data(self._start + positions[..., None] * units + np.arange(units))
 
@@ -230,26 +243,50 @@ class _Run:
             raise UnsupportedError(f"{node} does not take a sequence")
         steps = values[0].numbers.shape[node.get("layout", 0)]
         layer = recurrent(node, self._name(node, node.operator.lower()), values, steps)
-        rows = self._positions(node, values[0].numbers)
         layout = node.get("layout", 0)
+        rows = self._positions(node, values[0].numbers)
         rows = rows.T if layout else rows
-        axes = [0, 1] if self._steps_axis is None else [self._steps_axis]
-        fitting = [axis for axis in axes if np.array_equal(self._order(axis), rows)]
-        if not fitting or len(self._graph.shape) != 3:
-            raise UnsupportedError(
-                f"{node} does not take every step of what is before it, in order"
-            )
-        # Both fit only where there is one step of one sequence.
-        self._steps_axis = fitting[-1]
+        reverse = node.get("direction", "forward") == "reverse"
+        backwards = self._reads_backwards(node, rows[::-1] if reverse else rows)
+        if backwards:
+            if isinstance(layer, Bidirectional):
+                raise self._disordered(node)
+            layer = replace(layer, go_backwards=True)
         if layer.features != self._units:
             raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
-        bounded(node, rows.size * layer.units)
+        bounded(node, rows.size * layer.outputs)
         self._chain.add(layer)
-        every = self._numbered(rows, layer.units).numbers  # (steps, batch, units)
-        last = every[-1:]
+        order = self._order(self._steps_axis or 0)
+        every = self._numbered(order, layer.outputs).numbers  # (steps, batch, units), as it reads
+        last = every[-1]
+        count = 1
+        if isinstance(layer, Bidirectional):
+            count = 2
+            place = self._lengths[0] * self._lengths[1] + np.arange(order.shape[1])
+            last = self._start + place[:, None] * self._units + np.arange(self._units)
+        # To (steps, directions, batch, units), or batch first.
+        every = every[::-1] if reverse else every
+        every = every.reshape(*order.shape, count, -1)
+        last = last.reshape(order.shape[1], count, -1)
         if layout:
-            return _Data(every.swapaxes(0, 1)[:, :, None]), _Data(last.swapaxes(0, 1))
-        return _Data(every[:, None]), _Data(last)
+            return _Data(every.swapaxes(0, 1)), _Data(last)
+        return _Data(every.swapaxes(1, 2)), _Data(last.swapaxes(0, 1))
+
+    def _reads_backwards(self, node: Node, rows: NDArray[np.int64]) -> bool:
+        """Tell in which order positions (steps, batch) are read; find out the axis of the steps."""
+        axes = [1, 0] if self._steps_axis is None else [self._steps_axis]
+        for backwards in (False, True):
+            for axis in axes:  # both fit only where there is one step of one sequence
+                order = self._order(axis)
+                if len(self._graph.shape) == 3 and np.array_equal(
+                    order[::-1] if backwards else order, rows
+                ):
+                    self._steps_axis = axis
+                    return backwards
+        raise self._disordered(node)
+
+    def _disordered(self, node: Node) -> UnsupportedError:
+        return UnsupportedError(f"{node} does not take every step of what is before it, in order")
 
     def _activation(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         rows = self._positions(node, data)
@@ -279,25 +316,31 @@ class _Run:
         )
         self._chain.affine(self._name(node, "norm"), Affine(scale, offset))
         before = self._start
-        self._start += self._lengths[0] * self._lengths[1] * self._units
+        self._start += self._room() * self._units
         return _Data(data - before + self._start)
 
-    def _sequences(self) -> bool:
-        """Tell whether the output is every step (True) or the last (False)."""
+    def _ending(self) -> tuple[bool, bool]:
+        """Tell whether the output is every step, and else whether it is the output of the last one.
+
+        The last state of a layer is that; of a bidirectional one it is not.
+        """
         output = self._values.get(self._graph.output)
         if not isinstance(output, _Data) or not self._chain.finished():
             raise UnsupportedError(f"the output {self._graph.output!r} comes from no layer")
         order = self._order(self._steps_axis or 0)
         found = output.numbers.ravel()
-        wanted: dict[bool, tuple[NDArray[np.int64], ...]] = {True: (order, order.T)}
+        wanted: dict[bool, tuple[tuple[NDArray[np.int64], bool], ...]] = {
+            True: ((order, False), (order.T, False))
+        }
         if self._steps_axis is not None:
-            wanted[False] = (order[-1],)
+            states = order.size + np.arange(order.shape[1])
+            wanted[False] = ((order[-1], True), (states, False))
         # With one step both are the same: then the number of axes tells.
         for sequences in (output.numbers.ndim > 2, output.numbers.ndim <= 2):
-            for positions in wanted.get(sequences, ()):
+            for positions, last_output in wanted.get(sequences, ()):
                 numbers = positions[..., None] * self._units + np.arange(self._units)
                 if np.array_equal(found, self._start + numbers.ravel()):
-                    return sequences
+                    return sequences, last_output
         raise UnsupportedError(
             f"the output {self._graph.output!r} is neither every step nor the last one of the last "
             "layer"

@@ -10,7 +10,7 @@ from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.gates import Cell, split
 from rnnrtl.frontends.onnx_graph import Node
 from rnnrtl.frontends.values import as_array
-from rnnrtl.layers import GRU, LSTM, Dense, FloatArray
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray
 
 # W[iofc] and W[zrh] in the descriptions of the two operators; ONNX' c and h are g and n here.
 _ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "o", "f", "g"), GRU: ("z", "r", "n")}
@@ -22,19 +22,39 @@ _KNOWN = (
 )  # fmt: skip
 
 
-def recurrent(node: Node, name: str, values: Sequence[Any], steps: int) -> LSTM | GRU:
+def recurrent(
+    node: Node, name: str, values: Sequence[Any], steps: int
+) -> LSTM | GRU | Bidirectional:
     """Build the layer of an LSTM or GRU node, over so many steps.
 
-    `values` are its inputs, None for those left out.
+    `values` are its inputs, None for those left out. One in reverse is built as if it read
+    forwards: that is told from what it reads.
     """
+    direction = node.get("direction", "forward")
+    if direction not in ("forward", "reverse", "bidirectional"):
+        raise ModelError(f"{node}: direction={direction} is none that there is")
+    if direction != "bidirectional":
+        return _direction(node, name, values, steps, 0, 1)
+    both = [
+        _direction(node, f"{name}_{way}", values, steps, place, 2)
+        for place, way in enumerate(("forward", "backward"))
+    ]
+    return Bidirectional(name, both[0], both[1])
+
+
+def _direction(
+    node: Node, name: str, values: Sequence[Any], steps: int, place: int, count: int
+) -> LSTM | GRU:
+    """Build the layer of one direction, at a place among all `count` of them."""
     cell = _CELLS[node.operator]
     given = dict(zip(_INPUTS, [*values, *repeat(None, 8 - len(values))], strict=True))
     unknown = [key for key in node.attributes if key not in _KNOWN]
     if unknown:
         raise UnsupportedError(f"{node}: the attribute {unknown[0]} is not known")
-    for key, off in (("direction", "forward"), ("input_forget", 0)):
-        if node.get(key, off) != off:
-            raise UnsupportedError(f"{node}: {key}={node.get(key, off)} is not supported")
+    if node.get("input_forget", 0):
+        raise UnsupportedError(
+            f"{node}: input_forget={node.get('input_forget', 0)} is not supported"
+        )
     if node.attributes.get("clip"):
         raise UnsupportedError(f"{node}: clip={node.attributes['clip']} is not supported")
     if given["P"] is not None:
@@ -45,20 +65,20 @@ def recurrent(node: Node, name: str, values: Sequence[Any], steps: int) -> LSTM 
             f"{node}: sequence_lens is not supported but for whole sequences: in hardware tlast "
             "ends a sequence of any length"
         )
-    weights = as_array(given["W"], f"{node.name}.W", (1, None, None))[0]
+    weights = as_array(given["W"], f"{node.name}.W", (count, None, None))[place]
     gates = len(_ORDER[cell])
     rows = weights.shape[0]
     units = rows // gates
     if rows != gates * units or node.get("hidden_size", units) != units or not units:
         raise ModelError(f"{node}: W has {rows} rows, which are not {gates} gates of equal size")
-    inner = as_array(given["R"], f"{node.name}.R", (1, rows, units))[0]
+    inner = as_array(given["R"], f"{node.name}.R", (count, rows, units))[place]
     biases = np.zeros(2 * rows)
     if given["B"] is not None:
-        biases = as_array(given["B"], f"{node.name}.B", (1, 2 * rows))[0]
-    words = _words(node, cell)
+        biases = as_array(given["B"], f"{node.name}.B", (count, 2 * rows))[place]
+    words = _words(node, cell, place, count)
     parts = split(_ORDER[cell], weights, inner, biases[:rows], biases[rows:])
     initial = {
-        state: _initial(node, f"initial_{state}", given[f"initial_{state}"], units)
+        state: _initial(node, f"initial_{state}", given[f"initial_{state}"], units, place)
         for state in cell.states
         if given[f"initial_{state}"] is not None
     }
@@ -68,14 +88,15 @@ def recurrent(node: Node, name: str, values: Sequence[Any], steps: int) -> LSTM 
     return GRU(name, parts, True, **words, reset_after=after, initial=initial)
 
 
-def _initial(node: Node, key: str, given: Any, units: int) -> FloatArray:
-    """Return the state that all sequences begin with, (units,)."""
+def _initial(node: Node, key: str, given: Any, units: int, place: int) -> FloatArray:
+    """Return the state that all sequences begin with in one direction, (units,)."""
     if not isinstance(given, np.ndarray):
         raise UnsupportedError(
             f"{node}: {key} is computed from the input, only constants are supported"
         )
     states = as_array(given, f"{node.name}.{key}", (None, None, units))
-    first: FloatArray = states.reshape(-1, units)[0]
+    states = states[:, place] if node.get("layout", 0) else states[place]
+    first: FloatArray = states[0]
     if np.any(states != first):
         raise UnsupportedError(
             f"{node}: {key} differs between sequences, only one state for all is supported"
@@ -83,16 +104,17 @@ def _initial(node: Node, key: str, given: Any, units: int) -> FloatArray:
     return first
 
 
-def _words(node: Node, cell: Cell) -> dict[str, Any]:
-    """Return the activations of the gates and of the candidate."""
+def _words(node: Node, cell: Cell, place: int, count: int) -> dict[str, Any]:
+    """Return the activations of the gates and of the candidate of one direction."""
     default = ["Sigmoid", "Tanh", "Tanh"] if cell is LSTM else ["Sigmoid", "Tanh"]
-    names = [str(name).lower() for name in node.get("activations", default)]
-    if len(names) != len(default):
-        raise ModelError(f"{node} has {len(names)} activations, expected {len(default)}")
+    names = [str(name).lower() for name in node.get("activations", default * count)]
+    if len(names) != len(default) * count:
+        raise ModelError(f"{node} has {len(names)} activations, expected {len(default) * count}")
     # The numbers are for those of the activations that take some, in turn.
     alphas = chain(map(float, node.get("activation_alpha", [])), repeat(None))
     betas = chain(map(float, node.get("activation_beta", [])), repeat(None))
     found = [_word(node, name, alphas, betas) for name in names]
+    found = found[place * len(default) : (place + 1) * len(default)]
     if len({*found[1:]}) > 1:
         raise UnsupportedError(
             f"{node}: activations {', '.join(names)}: those of cell and output must be the same"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.conformance.case import UNITS, Case, NotMeaningful, Refused, Works
+from tests.conformance.case import BATCH, UNITS, Case, NotMeaningful, Refused, Works
 from tests.conformance.onnx_graphs import graph, joined
 
 Answer = Works | Refused | NotMeaningful
@@ -97,13 +97,13 @@ def attributes() -> Iterator[Case]:
 
 
 LENGTHS = {"lengths": np.array([4, 3, 4], np.int32)}
+OWN = {"H": np.array([0.5, -0.75], np.float32).reshape(2, 1, 1).repeat(BATCH, 1).repeat(UNITS, 2)}
 
 
 def plain() -> Iterator[Case]:
     """Yield what all three operators have."""
     for kind in ("LSTM", "GRU", "RNN"):
         other = Refused("(RNN) is not supported") if kind == "RNN" else None
-        both = Refused("direction=bidirectional is not supported")
 
         def case(
             option: str, text: str, answer: Answer = WORKS, kind: str = kind,
@@ -129,12 +129,26 @@ def plain() -> Iterator[Case]:
         yield case("initial_h of ones", joined(node(kind, inputs="x, W, R, B, , H"), LAST))
         yield case("sequence_lens", joined(node(kind, inputs="x, W, R, B, lengths"), LAST),
                    Refused("sequence_lens is not supported"), more=LENGTHS)  # fmt: skip
-        yield case("direction=reverse", joined(node(kind, 'direction="reverse"'), LAST),
-                   Refused("direction=reverse is not supported"))  # fmt: skip
-        yield case("direction=bidirectional", "shape = Constant <value = int64[3] {0, 0, -1}> ()\n"
+        yield case("direction=reverse, the last state",
+                   joined(node(kind, 'direction="reverse"'), LAST))  # fmt: skip
+        yield case("direction=reverse, every step",
+                   joined(node(kind, 'direction="reverse"'), EVERY),
+                   Refused("is neither every step nor the last one"))  # fmt: skip
+        yield case("direction=bidirectional, every step",
+                   "shape = Constant <value = int64[3] {0, 0, -1}> ()\n"
                    + node(kind, 'direction="bidirectional"')
                    + "\nt = Transpose <perm=[0, 2, 1, 3]> (s)\ny = Reshape (t, shape)",
-                   both, directions=2)  # fmt: skip
+                   directions=2)  # fmt: skip
+        yield case("direction=bidirectional, the last states",
+                   "shape = Constant <value = int64[2] {0, -1}> ()\n"
+                   + node(kind, 'direction="bidirectional"')
+                   + "\nt = Transpose <perm=[1, 0, 2]> (h)\ny = Reshape (t, shape)",
+                   directions=2)  # fmt: skip
+        yield case("direction=bidirectional, a state of their own to begin with",
+                   "shape = Constant <value = int64[2] {0, -1}> ()\n"
+                   + node(kind, 'direction="bidirectional"', inputs="x, W, R, B, , H")
+                   + "\nt = Transpose <perm=[1, 0, 2]> (h)\ny = Reshape (t, shape)",
+                   directions=2, more=OWN)  # fmt: skip
         yield case("two, one after the other",
                    joined(node(kind), squeezed("s", "one", output="t"),
                           node(kind, inputs="t, W2, R2, B2", outputs="s2, h2"),

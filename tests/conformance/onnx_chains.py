@@ -140,8 +140,13 @@ EXPORTS: Mapping[str, tuple[pytorch.Make, Answer]] = {
     "RNN": (pytorch.rnn("RNN"), Refused("(RNN) is not supported")),
     "LSTM, num_layers=2": (pytorch.rnn("LSTM", num_layers=2), WORKS),
     "LSTM, bias=False": (pytorch.rnn("LSTM", bias=False), WORKS),
-    "GRU, bidirectional": (
-        pytorch.rnn("GRU", bidirectional=True), Refused("direction=bidirectional is not supported"),
+    "GRU, bidirectional": (pytorch.rnn("GRU", bidirectional=True), WORKS),
+    "LSTM, bidirectional, num_layers=2, the last step": (
+        pytorch.own(lambda m, x: m.rnn(x)[0][:, -1],
+                    rnn=pytorch.rnn("LSTM", bidirectional=True, num_layers=2)), WORKS,
+    ),
+    "GRU, the steps flipped": (
+        pytorch.own(lambda m, x: m.rnn(x.flip(1))[0], rnn=pytorch.rnn("GRU")), WORKS,
     ),
     "LSTM, the last step, Linear": (pytorch.tagger("LSTM"), WORKS),
     "GRU, h_n[-1]": (pytorch.own(lambda m, x: m.rnn(x)[1][-1], rnn=pytorch.rnn("GRU")), WORKS),
