@@ -290,6 +290,23 @@ def test_found_formats() -> None:
     assert design.saturation(x)[0].values == x.size
 
 
+@pytest.mark.parametrize("name", ["ave, all steps", "last output, stacked", "backwards twice"])
+@pytest.mark.filterwarnings("ignore::rnnrtl.errors.PrecisionWarning")
+def test_training(name: str) -> None:
+    torch: Any = pytest.importorskip("torch")
+    from rnnrtl.training import QuantizedNetwork
+
+    net = NETWORKS[name]
+    x = inputs(net, 3, STEPS)
+    model = QuantizedNetwork(net, "fixed<9,4>")
+    y = model(torch.from_numpy(x))
+    np.testing.assert_array_equal(generate(model).predict(x), y.detach().numpy())
+    y.square().sum().backward()
+    for part in net.parts:
+        gradients = [v.grad for k, v in model.weights.items() if k.startswith(f"{part.name}/")]
+        assert any(bool(gradient.any()) for gradient in gradients), part.name
+
+
 @pytest.mark.parametrize("name", ["mul, all steps", "last output, stacked", "backwards twice"])
 def test_file(name: str, tmp_path: Any) -> None:
     net = NETWORKS[name]
