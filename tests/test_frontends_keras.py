@@ -191,7 +191,14 @@ def test_live_model_that_is_refused() -> None:
             "first layer only",
         ),
         (
-            keras.Sequential([inputs, layers.Masking(), layers.LSTM(2, zero_output_for_mask=True)]),
+            keras.Sequential(
+                [
+                    inputs,
+                    layers.Masking(),
+                    layers.TimeDistributed(layers.Dense(2)),
+                    layers.LSTM(2, zero_output_for_mask=True),
+                ]
+            ),
             "zero_output_for_mask",
         ),
         (

@@ -251,7 +251,8 @@ class _Builder:
             )
         # A layer on each step is what every layer but a recurrent one is here.
         inner = replace(inner, name=spec.name)
-        return replace(self.add(inner, replace(shape, sequence=False)), sequence=True)
+        step = self._kinds[inner.kind](inner, replace(shape, sequence=False))
+        return replace(step, sequence=True)
 
     def _activation(self, spec: Spec, shape: Shape) -> Shape:
         _check_options(spec)
