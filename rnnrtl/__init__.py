@@ -22,7 +22,7 @@ from rnnrtl.frontends import load, save
 from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, SimpleRNN
 from rnnrtl.network import Network
 from rnnrtl.streaming import Stream
 from rnnrtl.tuning import (
@@ -62,6 +62,7 @@ __all__ = [
     "Saturation",
     "Scan",
     "Scanned",
+    "SimpleRNN",
     "Simulation",
     "Stream",
     "ToolError",

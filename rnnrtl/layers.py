@@ -71,14 +71,14 @@ def _made(kind: "type[Recurrent]", members: Mapping[str, Any]) -> "Recurrent":
 
 @dataclass(frozen=True, eq=False)
 class Recurrent:
-    """What LSTM and GRU share: named gates of equal shapes, and which steps are given on.
+    """What recurrent layers share: named gates of equal shapes, and which steps are given on.
 
     Members
     -------
     name : layer name, unique in its network
     gates : gate name -> Gate; the names are `gate_names` of the class
     return_sequences : give every hidden state on (True) or only the last one (False)
-    activation, recurrent_activation : of the candidate and of the gates
+    activation : of the candidate, which is a plain RNN's state
     initial : state vector -> its values before a sequence's first step (lanes,); zeros where it is
         not named
     go_backwards : read the sequence from its last step to its first; what is given on comes in that
@@ -93,7 +93,6 @@ class Recurrent:
     gates: Mapping[str, Gate]
     return_sequences: bool = False
     activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
     initial: Mapping[str, FloatArray] = field(default_factory=dict, kw_only=True)
     go_backwards: bool = field(default=False, kw_only=True)
 
@@ -133,15 +132,14 @@ class Recurrent:
         }
         object.__setattr__(self, "gates", MappingProxyType(gates))
         object.__setattr__(self, "initial", MappingProxyType(self._checked_initial()))
-        for given, allowed in (
-            (self.activation, ACTIVATIONS),
-            (self.recurrent_activation, GATE_ACTIVATIONS),
-        ):
-            if given not in allowed:
-                raise UnsupportedError(
-                    f"{kind} {self.name!r}: activation {given!r} is not supported, "
-                    f"only {', '.join(allowed)} in this place"
-                )
+        self._check_activation(self.activation, ACTIVATIONS)
+
+    def _check_activation(self, given: str, allowed: tuple[str, ...]) -> None:
+        if given not in allowed:
+            raise UnsupportedError(
+                f"{type(self).__name__} {self.name!r}: activation {given!r} is not supported, "
+                f"only {', '.join(allowed)} in this place"
+            )
 
     def _checked_initial(self) -> dict[str, FloatArray]:
         unknown = [state for state in self.initial if state not in self.states]
@@ -194,7 +192,30 @@ class Recurrent:
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM(Recurrent):
+class SimpleRNN(Recurrent):
+    """Plain recurrent layer, h' = activation(W x + b + U h): one gate, h (PyTorch: nn.RNN)."""
+
+    gate_names = ("h",)
+
+
+@dataclass(frozen=True, eq=False)
+class Gated(Recurrent):
+    """What LSTM and GRU share.
+
+    Members
+    -------
+    recurrent_activation : of the gates
+    """
+
+    recurrent_activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_activation(self.recurrent_activation, GATE_ACTIVATIONS)
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM(Gated):
     """Long short-term memory; gates input i, forget f, candidate g (Keras: c), output o.
 
     Members
@@ -232,7 +253,7 @@ class LSTM(Recurrent):
 
 
 @dataclass(frozen=True, eq=False)
-class GRU(Recurrent):
+class GRU(Gated):
     """Gated recurrent unit; gates update z, reset r, candidate n (Keras: h).
 
     Members
@@ -384,7 +405,7 @@ class Bidirectional:
         return self.forward.parameters + self.backward.parameters
 
 
-Layer = LSTM | GRU | Dense | Bidirectional
+Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional
 Part = Recurrent | Dense
 """A layer with weights of its own: all but bidirectional ones."""
 

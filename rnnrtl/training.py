@@ -25,7 +25,7 @@ from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Dense, Gate, Part, changed
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Part, SimpleRNN, changed
 from rnnrtl.lut.measure import apply
 from rnnrtl.lut.search import build_table
 from rnnrtl.network import Network
@@ -150,6 +150,13 @@ def _weights(layer: Part) -> dict[str, NDArray[np.float64]]:
     return found
 
 
+class _LiveSimpleRNN(SimpleRNN):
+    """A plain RNN whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
 class _LiveLSTM(LSTM):
     """An LSTM whose weights are tensors."""
 
@@ -171,7 +178,9 @@ class _LiveDense(Dense):
         pass
 
 
-_LIVE: Mapping[type[Part], type[Part]] = {LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense}
+_LIVE: Mapping[type[Part], type[Part]] = {
+    SimpleRNN: _LiveSimpleRNN, LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense,
+}  # fmt: skip
 
 
 def _with_weights(layer: Part, weights: Mapping[str, Any], *, live: bool = False) -> Part:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.layers import GRU, LSTM, Dense, Gate
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, SimpleRNN
 from rnnrtl.network import Network
 from tests.float_reference import Array
 
@@ -68,6 +68,14 @@ def _gru(layer: GRU, half: Half, x: float, ex: float, steps: int) -> float:
     return eh
 
 
+def _simple_rnn(layer: SimpleRNN, half: Half, x: float, ex: float, steps: int) -> float:
+    eh = 0.0
+    for _ in range(steps):
+        e_h = _preactivation(layer.gates["h"], half, x, ex, 1.0, eh)
+        eh = e_h + 2 * half("candidate") + half("hidden")
+    return eh
+
+
 def error_bound(net: Network, precision: Precision, x: Array) -> float:
     """Return a bound on the error of every output, for inputs x."""
     largest = float(np.abs(x).max())
@@ -86,7 +94,9 @@ def error_bound(net: Network, precision: Precision, x: Array) -> float:
             largest = norm(layer.kernel) * largest + float(np.abs(layer.bias).max())
         else:
             steps = x.shape[1]
-            if isinstance(layer, LSTM):
+            if isinstance(layer, SimpleRNN):
+                error = _simple_rnn(layer, half, largest, error, steps)
+            elif isinstance(layer, LSTM):
                 error = _lstm(layer, half, largest, error, steps)
             else:
                 assert isinstance(layer, GRU)

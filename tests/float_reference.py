@@ -6,7 +6,8 @@ features); a recurrent layer gives (batch, steps, units), every hidden state, fr
 or the one in `initial`, (units,) for each state.
 
 Sources: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000 (LSTM);
-Cho et al. 2014, arXiv:1406.1078 (GRU, reset before); cuDNN, Keras and PyTorch (GRU, reset after).
+Cho et al. 2014, arXiv:1406.1078 (GRU, reset before); cuDNN, Keras and PyTorch (GRU, reset after);
+Elman 1990 (plain RNN).
 """
 
 from collections.abc import Callable, Mapping
@@ -39,6 +40,29 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
     "argmax": lambda x: np.argmax(x, axis=-1)[..., None].astype(np.float64),
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True),
 }
+
+
+def simple_rnn(
+    x: Array,
+    kernel: Gates,
+    recurrent: Gates,
+    bias: Gates,
+    recurrent_bias: Gates | None = None,
+    *,
+    activation: str = "tanh",
+    initial: Gates | None = None,
+) -> Array:
+    """Return h of each step for the one gate h: h' = tanh(W x + U h + b)."""
+    function = FUNCTIONS[activation]
+    batch, steps, _ = x.shape
+    h = np.tile(initial["h"] if initial else np.zeros(len(bias["h"])), (batch, 1))
+    outputs = np.empty((batch, steps, h.shape[1]))
+    for step in range(steps):
+        total = x[:, step] @ kernel["h"].T + h @ recurrent["h"].T + bias["h"]
+        if recurrent_bias is not None:
+            total = total + recurrent_bias["h"]
+        h = outputs[:, step] = function(total)
+    return outputs
 
 
 def lstm(

@@ -10,7 +10,7 @@ FEATURES, UNITS = 3, 4
 def keras(cell: str, *, bias_rows: int = 1, **options: Any) -> dict[str, Any]:
     """Return random weights of a recurrent layer as Keras stacks them."""
     rng = np.random.default_rng(3)
-    columns = UNITS * {"lstm": 4, "gru": 3}[cell]
+    columns = UNITS * {"lstm": 4, "gru": 3, "simple_rnn": 1}[cell]
     arrays = {
         "kernel": rng.standard_normal((FEATURES, columns)),
         "recurrent_kernel": rng.standard_normal((UNITS, columns)),

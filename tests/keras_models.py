@@ -46,6 +46,11 @@ RNN = entry("LSTM", LSTM)
 HEAD = entry("Dense", DENSE)
 
 
+def of_cells(cell: Any) -> dict[str, Any]:
+    """Return the entry of an RNN that holds a cell."""
+    return entry("RNN", {"name": "rnn", "cell": cell, "return_sequences": False})
+
+
 def functional(nodes: dict[str, Any], **config: Any) -> dict[str, Any]:
     """Return the configuration of input -> rnn -> head, with other inbound nodes for some."""
     model = sequential(RNN, HEAD)

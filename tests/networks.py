@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, Layer, Recurrent
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, Gated, Layer, Recurrent, SimpleRNN
 from rnnrtl.network import Network
 from tests import float_reference
 from tests.float_reference import Array
 
-CELLS = ("lstm", "gru_after", "gru_before")
+CELLS = ("lstm", "gru_after", "gru_before", "simple")
+GATED = CELLS[:3]
+"""What takes long runs on these, and on the plain cell in some cases only."""
 FEATURES = 3
 
 
@@ -35,11 +38,13 @@ def recurrent(
     sequences: bool = False,
     name: str = "",
     scale: float = 1.0,
-) -> LSTM | GRU:
+) -> SimpleRNN | LSTM | GRU:
     rng = np.random.default_rng(seed)
     name = name or cell
     if cell == "lstm":
         return LSTM(name, gates("ifgo", features, units, rng, scale), sequences)
+    if cell == "simple":
+        return SimpleRNN(name, gates("h", features, units, rng, scale), sequences)
     after = {"gru_after": True, "gru_before": False}[cell]
     weights = gates("zrn", features, units, rng, scale)
     return GRU(name, weights, sequences, reset_after=after)
@@ -118,15 +123,13 @@ def states_of(layer: Recurrent, x: Array) -> Array:
         {name: np.asarray(getattr(gate, part)) for name, gate in layer.gates.items()}
         for part in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
     ]
+    words: dict[str, Any] = {"activation": layer.activation, "initial": layer.initial}
     if isinstance(layer, LSTM):
         run: Callable[..., Array] = partial(float_reference.lstm, projection=layer.projection)
-    else:
-        assert isinstance(layer, GRU)
+    elif isinstance(layer, GRU):
         run = partial(float_reference.gru, reset_after=layer.reset_after)
-    return run(
-        x,
-        *parts,
-        activation=layer.activation,
-        recurrent_activation=layer.recurrent_activation,
-        initial=layer.initial,
-    )
+    else:
+        run = float_reference.simple_rnn
+    if isinstance(layer, Gated):
+        words["recurrent_activation"] = layer.recurrent_activation
+    return run(x, *parts, **words)

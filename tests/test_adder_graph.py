@@ -15,7 +15,7 @@ from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.generation import generate
 from rnnrtl.schedule import adder_graph
 from rnnrtl.schedule.adder_graph import AdderGraph, solve, tiles
-from tests.networks import CELLS, dense, inputs, network, recurrent
+from tests.networks import GATED, dense, inputs, network, recurrent
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -152,7 +152,7 @@ def test_tiles_cover_a_matrix_once() -> None:
 
 
 @pytest.mark.parametrize(("tile_outputs", "tile_inputs"), [(1, 1), (2, 3), (5, 2), (100, 4)])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_a_matrix_larger_than_a_tile(
     cell: str, tile_outputs: int, tile_inputs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from rnnrtl.errors import UnsupportedError
 from rnnrtl.generation import generate
 from rnnrtl.schedule.delays import DELAYS, Crowding
 from rnnrtl.schedule.schedule import Schedule
-from tests.networks import CELLS, network, recurrent
+from tests.networks import GATED, network, recurrent
 from tests.test_hardware import check
 
 ROOMY = replace(DELAYS["ecp5"], crowding=None)
@@ -87,7 +87,7 @@ def test_a_large_design_is_refused_a_clock_that_a_small_one_gets(
     assert routed(8, cell, 100).clock_mhz == 100
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_what_block_ram_gave_waits_in_a_register(cell: str) -> None:
     """Its output takes as long in a later cycle, which is planned as from a register."""
     net = network(recurrent(cell, 2, 2), steps=3)

@@ -38,9 +38,14 @@ BAD: dict[str, tuple[Any, type[RnnrtlError], str]] = {
         {"a": {"kernel": np.zeros((3, 8)), "recurrent_kernel": np.zeros((4, 8))}},
         ModelError, "'a/recurrent_kernel' has 8 gate rows for 4 units",
     ),
-    "plain RNN": (
-        {"a": {"kernel": np.zeros((3, 4)), "recurrent_kernel": np.zeros((4, 4))}},
-        UnsupportedError, "'a/recurrent_kernel' is that of a plain RNN",
+    "gates of a plain RNN": (
+        {
+            "a": {
+                "kernel": np.zeros((3, 4)), "recurrent_kernel": np.zeros((4, 4)),
+                "recurrent_activation": "sigmoid",
+            },
+        },
+        ModelError, "'a/recurrent_activation' is for an LSTM or a GRU, but this is a plain RNN",
     ),
     "kernel of other gates": (
         {"a": {**keras("gru"), "kernel": np.zeros((3, 16))}}, ModelError, r"'a/kernel' has shape",

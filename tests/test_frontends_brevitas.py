@@ -62,6 +62,28 @@ def _tagger(layers: int = 1) -> Any:
     return Tagger()
 
 
+def _plain(nonlinearity: str, **options: Any) -> Any:
+    """Return two plain recurrent layers and a linear one."""
+    qnn, lstm, q = _parts()
+    names = ("weight_quant", "bias_quant", "io_quant", "gate_acc_quant", "batch_first")
+    given = {**{name: lstm[name] for name in names}, "nonlinearity": nonlinearity, **options}
+    module: Any = torch.nn.Module
+
+    class Tagger(module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = qnn.QuantRNN(FEATURES, UNITS, num_layers=2, **given)
+            self.head = qnn.QuantLinear(
+                UNITS, 2, bias=True, output_quant=q.Int8ActPerTensorFixedPoint,
+                **{name: lstm[name] for name in ("weight_quant", "bias_quant")},
+            )  # fmt: skip
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.rnn(x)[0][:, -1])
+
+    return Tagger()
+
+
 def _sums() -> Any:
     """Return linear layers, of which the last gives exact sums on."""
     qnn, lstm, q = _parts()
@@ -107,13 +129,35 @@ def test_read_bit_for_bit(make: Callable[[], Any]) -> None:
         assert design.simulate(x[:3].numpy()).bit_exact
 
 
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_plain_layers_in_every_simulator(nonlinearity: str) -> None:
+    module = _trained(lambda: _plain(nonlinearity))
+    x = torch.randn(300, 7, FEATURES) * 1.5
+    with torch.no_grad():
+        expected = module(x).numpy()
+    design = rnnrtl.generate(module)
+    np.testing.assert_array_equal(design.predict(x.numpy()), expected)
+    assert np.ptp(expected) > 0
+    layers = rnnrtl.load(module).layers
+    assert [type(layer) for layer in layers] == [rnnrtl.SimpleRNN] * 2 + [rnnrtl.Dense]
+    simulators: tuple[Any, ...] = ("icarus", "verilator")
+    for simulator in simulators:
+        outputs = design.simulate(x[:20].numpy(), simulator).outputs
+        np.testing.assert_array_equal(outputs, expected[:20])
+
+
 def test_what_has_no_equal_is_refused() -> None:
+    from brevitas.inject.enum import FloatToIntImplType
+
     qnn, lstm, q = _parts()
+    floor = {"float_to_int_impl_type": FloatToIntImplType.FLOOR}
+    downwards = type("Floor", (q.Int8ActPerTensorFixedPoint,), floor)
     linear = {"weight_quant": lstm["weight_quant"], "bias": False}
     identity = qnn.QuantIdentity(act_quant=q.Int8ActPerTensorFixedPoint)
     cases = {
         "no power of two": qnn.QuantLSTM(FEATURES, UNITS),
-        "plain recurrent": qnn.QuantRNN(FEATURES, UNITS),
+        "io_quant has the scale .* no power of two": qnn.QuantRNN(FEATURES, UNITS),
+        "rounds tanh or sigmoid by FLOOR": _plain("tanh", io_quant=downwards),
         "bidirectional": qnn.QuantLSTM(FEATURES, UNITS, bidirectional=True, **lstm),
         "coupled": qnn.QuantLSTM(FEATURES, UNITS, coupled_input_forget_gates=True, **lstm),
         "cell_state_quant does not quantise": qnn.QuantLSTM(

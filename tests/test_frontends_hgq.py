@@ -38,14 +38,24 @@ def _scopes(**datalane: Any) -> Any:
     return stack
 
 
-def _model(*, sequences: bool = False, seed: int = 0, **layer: Any) -> Any:
-    from hgq.layers import QGRU, QDense
+def _other(**changes: Any) -> Any:
+    """Return a configuration of a quantiser of activations."""
+    from hgq.config import QuantizerConfig
+
+    given = {"q_type": "kif", "i0": 2, "f0": 4, "k0": 1, "overflow_mode": "SAT"}
+    axes = {"heterogeneous_axis": (), "homogeneous_axis": None}
+    return QuantizerConfig(place="datalane", **{**given, **axes, **changes})
+
+
+def _model(*, cell: str = "QGRU", sequences: bool = False, seed: int = 0, **layer: Any) -> Any:
+    import hgq.layers
+    from hgq.layers import QDense
 
     with _scopes():
         model = keras.Sequential(
             [
                 keras.layers.Input((STEPS, FEATURES)),
-                QGRU(UNITS, return_sequences=sequences, name="rnn", **layer),
+                getattr(hgq.layers, cell)(UNITS, return_sequences=sequences, name="rnn", **layer),
                 QDense(5, activation="relu", name="middle"),
                 QDense(2, name="head"),
             ]
@@ -69,30 +79,56 @@ def test_read_bit_for_bit(options: dict[str, Any]) -> None:
         assert design.simulate(x[:3]).bit_exact
 
 
+PLAIN: dict[str, dict[str, Any]] = {
+    "hard tanh": {},  # what HGQ2 makes of linear, by the format of the sum
+    "linear": {"paq_conf": {"i0": 4}, "enable_sq": True, "sequences": True},
+    "relu": {"activation": "relu", "paq_conf": {"i0": 3, "f0": 6}, "enable_sq": True},
+    "tanh": {"activation": "tanh", "paq_conf": {"i0": 3, "f0": 3}, "enable_sq": True},
+    "wrapping": {"paq_conf": {"i0": 1, "overflow_mode": "WRAP"}, "use_bias": False},
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_layers_in_every_simulator(name: str) -> None:
+    options = dict(PLAIN[name])
+    if "paq_conf" in options:
+        options["paq_conf"] = _other(**options["paq_conf"])
+    model = _model(cell="QSimpleRNN", **options)
+    x = np.random.default_rng(1).normal(0, 2, (300, STEPS, FEATURES)).astype(np.float32)
+    expected = np.asarray(model(x))
+    design = rnnrtl.generate(model)
+    np.testing.assert_array_equal(design.predict(x), expected)
+    assert np.ptp(expected) > 0
+    simulators: tuple[Any, ...] = ("icarus", "verilator")
+    for simulator in simulators if name in ("hard tanh", "tanh") else simulators[:1]:
+        outputs = design.simulate(x[:20], simulator).outputs
+        np.testing.assert_array_equal(outputs, expected[:20])
+
+
 def test_what_has_no_equal_is_refused() -> None:
-    from hgq.config import QuantizerConfig
     from hgq.layers import QGRU, QDense, QSimpleRNN
 
     def of(*layers: Any) -> Any:
         return keras.Sequential([keras.layers.Input((STEPS, FEATURES)), *layers])
 
-    def other(**changes: Any) -> Any:
-        given = {"q_type": "kif", "i0": 2, "f0": 4, "k0": 1, "overflow_mode": "SAT"}
-        axes = {"heterogeneous_axis": (), "homogeneous_axis": None}
-        return QuantizerConfig(place="datalane", **{**given, **axes, **changes})
-
     with _scopes():
         cases = {
-            "QSimpleRNN": of(QSimpleRNN(UNITS)),
+            "sigmoid is not supported": of(QSimpleRNN(UNITS, activation="sigmoid")),
+            "state that is not rounded": of(QSimpleRNN(UNITS, activation="tanh")),
+            "rounds tanh down": of(
+                QSimpleRNN(
+                    UNITS, activation="tanh", enable_sq=True, sq_conf=_other(round_mode="TRN")
+                )
+            ),
             "not rounded: let a QDense": of(QGRU(UNITS)),
             "tanh of a sum": of(QGRU(UNITS, activation="tanh"), QDense(2)),
             "sigmoid of a sum": of(QDense(2, activation="sigmoid")),
-            "rounded twice": of(QGRU(UNITS), QDense(2, iq_conf=other(f0=2))),
-            "unsigned": of(QDense(2, iq_conf=other(k0=0))),
+            "rounded twice": of(QGRU(UNITS), QDense(2, iq_conf=_other(f0=2))),
+            "unsigned": of(QDense(2, iq_conf=_other(k0=0))),
             "wraps": of(
-                QDense(2, activation="relu"), QDense(2, iq_conf=other(overflow_mode="WRAP"))
+                QDense(2, activation="relu"), QDense(2, iq_conf=_other(overflow_mode="WRAP"))
             ),
-            "not HardSigmoidConfig": of(QGRU(UNITS, praq_conf=other()), QDense(2)),
+            "not HardSigmoidConfig": of(QGRU(UNITS, praq_conf=_other()), QDense(2)),
             "go_backwards": of(QGRU(UNITS, go_backwards=True), QDense(2)),
         }
     with _scopes(heterogeneous_axis=None, homogeneous_axis=(0,)):

@@ -36,11 +36,17 @@ def random_model(rng: np.random.Generator) -> Any:
             "recurrent_activation": str(rng.choice(["sigmoid", "hard_sigmoid"])),
             "dropout": float(rng.choice([0.0, 0.2])),
         }
-        if rng.random() < 0.5:
-            found.append(layers.LSTM(int(rng.integers(1, 6)), **options))
+        units, kind = int(rng.integers(1, 6)), rng.choice(["LSTM", "GRU", "SimpleRNN", "RNN"])
+        if kind == "GRU":
+            options["reset_after"] = bool(rng.random() < 0.5)
+        if kind == "RNN":  # of the activations that cells have by default
+            cells = [layers.LSTMCell(units), layers.SimpleRNNCell(2), layers.GRUCell(3)]
+            sequences = bool(options["return_sequences"])
+            found.append(layers.RNN(cells[: rng.integers(2, 4)], return_sequences=sequences))
         else:
-            after = bool(rng.random() < 0.5)
-            found.append(layers.GRU(int(rng.integers(1, 6)), reset_after=after, **options))
+            if kind == "SimpleRNN":
+                del options["recurrent_activation"]
+            found.append(getattr(layers, str(kind))(units, **options))
         if rng.random() < 0.5:
             found.append(layers.BatchNormalization(scale=bool(rng.random() < 0.7)))
         if rng.random() < 0.3:

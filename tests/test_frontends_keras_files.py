@@ -11,13 +11,16 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import load
 from rnnrtl.frontends.keras_config import read_config
 from rnnrtl.frontends.keras_layers import build
-from rnnrtl.layers import GRU
+from rnnrtl.layers import GRU, LSTM
 from tests import float_reference as reference
 from tests import keras_models as made
 from tests.frontend_models import FEATURES, UNITS, X, by_gate, keras
 
 DATA = Path(__file__).parent / "data"
-FILES = ["keras2_gru.h5", "keras2_lstm.h5", "keras3_gru.keras", "keras3_lstm.h5"]
+FILES = [
+    "keras2_cells.h5", "keras2_gru.h5", "keras2_lstm.h5", "keras3_cells.keras", "keras3_gru.keras",
+    "keras3_lstm.h5",
+]  # fmt: skip
 
 
 def architecture(path: Path) -> Path | None:
@@ -35,8 +38,8 @@ def test_file_of_keras(name: str) -> None:
     words = {"keras2_gru.h5": "hard_sigmoid_keras2", "keras3_gru.keras": "hard_sigmoid"}
     if name in words:
         (layer,) = network.recurrent
-        assert layer.recurrent_activation == words[name]
         assert isinstance(layer, GRU)
+        assert layer.recurrent_activation == words[name]
         assert layer.reset_after is (name == "keras3_gru.keras")
     else:
         assert network.steps == 5
@@ -214,11 +217,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             f"'x' .{kind}. is not",
         )
         for kind in (
-            "SimpleRNN",
+            "StackedRNNCells",
             "Embedding",
             "LayerNormalization",
             "Lambda",
-            "RNN",
             "CuDNNGRU",
             "Conv1D",
             "Sequential",
@@ -226,6 +228,27 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "LeakyReLU",
         )
     },
+    "own cell": (
+        made.sequential(
+            made.of_cells(made.entry("LSTMCell", made.LSTM, registered_name="mine>LSTMCell"))
+        ),
+        "mine>LSTMCell",
+    ),
+    "no cell": (
+        made.sequential(made.of_cells(made.entry("ConvLSTM2DCell", made.LSTM))),
+        r"'rnn' \(RNN\) holds layer 'rnn' \(ConvLSTM2DCell\): only SimpleRNNCell, LSTMCell, GRU",
+    ),
+    "stack in a stack": (
+        made.sequential(
+            made.of_cells(
+                made.entry(
+                    "StackedRNNCells",
+                    {"name": "s", "cells": [made.entry("StackedRNNCells", {"name": "t"})]},
+                )
+            )
+        ),
+        r"holds layer 't' \(StackedRNNCells\)",
+    ),
     "own class": (
         made.sequential({**made.RNN, "module": "builtins", "registered_name": "mine>LSTM"}),
         "mine>LSTM",
@@ -310,6 +333,12 @@ def test_refused_file(tmp_path: Path) -> None:
 
 
 BAD: dict[str, tuple[Any, dict[str, list[Any]], str]] = {
+    "no cell": (made.sequential(made.of_cells(None)), {}, "a layer is None"),
+    "no cells": (
+        made.sequential(made.of_cells(made.entry("StackedRNNCells", {"name": "s", "cells": []}))),
+        {},
+        "its cells are",
+    ),
     "no JSON": ("{", {}, "config.json is not JSON"),
     "deep": ("[" * 100_000, {}, "config.json is nested too deep"),
     "deep, but not too deep": (
@@ -386,9 +415,9 @@ def test_hard_sigmoid_of_an_unknown_version(tmp_path: Path) -> None:
         load(path)
     beside = tmp_path / "model.json"
     beside.write_text(json.dumps({**model, "keras_version": "2.2.0"}))
-    assert (
-        load(path, architecture=beside).recurrent[0].recurrent_activation == "hard_sigmoid_keras2"
-    )
+    (layer,) = load(path, architecture=beside).recurrent
+    assert isinstance(layer, LSTM)
+    assert layer.recurrent_activation == "hard_sigmoid_keras2"
 
 
 def test_version_of_the_architecture_goes_first(tmp_path: Path) -> None:
@@ -396,5 +425,6 @@ def test_version_of_the_architecture_goes_first(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(model))
     arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), made.weights("lstm"), strict=True))
     made.write_listed(tmp_path / "weights.h5", None, {"rnn": arrays}, version="2.4.0")
-    network = load(tmp_path / "weights.h5", architecture=tmp_path / "model.json")
-    assert network.recurrent[0].recurrent_activation == "hard_sigmoid"
+    (layer,) = load(tmp_path / "weights.h5", architecture=tmp_path / "model.json").recurrent
+    assert isinstance(layer, LSTM)
+    assert layer.recurrent_activation == "hard_sigmoid"

@@ -34,6 +34,15 @@ def test_round_trip(tmp_path: Path, dtype: Any) -> None:
     assert path.read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+def test_round_trip_of_a_plain_rnn(tmp_path: Path) -> None:
+    source = {"a": keras("simple_rnn", bias_rows=2, activation="relu"), "out": dense()}
+    network = load(source)
+    save(network, tmp_path / "a.npz")
+    again = load(tmp_path / "a.npz")
+    assert again.recurrent[0].activation == "relu"
+    np.testing.assert_array_equal(again.predict(X), network.predict(X))
+
+
 def test_npz_that_numpy_wrote(tmp_path: Path) -> None:
     arrays = keras("lstm")
     for write in (np.savez, np.savez_compressed):

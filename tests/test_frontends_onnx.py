@@ -15,10 +15,10 @@ from tests.frontend_models import FEATURES, UNITS, X  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 TYPE = onnx.TensorProto.FLOAT
-ORDERS = {"LSTM": "iofg", "GRU": "zrn"}  # ONNX' c and h are g and n
+ORDERS = {"LSTM": "iofg", "GRU": "zrn", "RNN": "h"}  # ONNX' c and h are g and n
 
 
-@pytest.mark.parametrize("name", ["torch_gru", "torch_lstm"])
+@pytest.mark.parametrize("name", ["torch_gru", "torch_lstm", "torch_rnn"])
 def test_file_of_pytorch(name: str) -> None:
     network = load(DATA / f"{name}.onnx")
     with np.load(DATA / f"{name}.npz") as known:
@@ -80,7 +80,7 @@ def expected(cell: str, **options: Any) -> Any:
         return dict(zip(ORDERS[cell], parts, strict=True))
 
     biases = (gates(half) for half in np.split(given["B"][0], 2))
-    run: Any = {"LSTM": reference.lstm, "GRU": reference.gru}[cell]
+    run: Any = {"LSTM": reference.lstm, "GRU": reference.gru, "RNN": reference.simple_rnn}[cell]
     return run(X, gates(given["W"][0]), gates(given["R"][0]), *biases, **options)
 
 
@@ -97,6 +97,18 @@ def test_gru(tmp_path: Path, given: dict[str, int], reset_after: bool) -> None:
     rnn = node("GRU", "x W R B", "s h", hidden_size=UNITS, **given)
     path = write(tmp_path, rnn, *EVERY[1:], OUT, cell="GRU")
     want = expected("GRU", reset_after=reset_after)
+    np.testing.assert_allclose(load(path).predict(X), want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({}, "tanh"), ({"activations": ["Relu"]}, "relu"), ({"activations": ["Elu"]}, "elu"),
+     ({"activations": ["Affine"], "activation_alpha": [1.0]}, "linear")],
+)  # fmt: skip
+def test_rnn(tmp_path: Path, given: dict[str, Any], word: str) -> None:
+    rnn = node("RNN", "x W R B", "s h", hidden_size=UNITS, **given)
+    path = write(tmp_path, rnn, *EVERY[1:], OUT, cell="RNN")
+    want = expected("RNN", activation=word)
     np.testing.assert_allclose(load(path).predict(X), want, rtol=0, atol=1e-12)
 
 

@@ -13,19 +13,21 @@ keras = pytest.importorskip("keras")
 
 @pytest.mark.filterwarnings("ignore")
 def test_weights_are_kept() -> None:
-    from qkeras import QGRU, QLSTM, QDense, quantized_bits, quantized_tanh
+    from qkeras import QGRU, QLSTM, QDense, QSimpleRNN, quantized_bits, quantized_tanh
 
     def model(kind: Any, **options: Any) -> Any:
         words = ("kernel", "recurrent", "bias")
         given = {f"{word}_quantizer": quantized_bits(6, 0, 1, alpha=1) for word in words}
-        plain = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+        plain = {"activation": "tanh"}
+        if kind is not QSimpleRNN:
+            plain["recurrent_activation"] = "sigmoid"
         recurrent = kind(3, **{**given, **plain, **options})
         given.pop("recurrent_quantizer")
         layers = [recurrent, QDense(2, activation="linear", name="head", **given)]
         return keras.Sequential([keras.layers.Input((5, 4)), *layers])
 
     x = np.random.default_rng(0).normal(size=(20, 5, 4))
-    for kind in (QLSTM, QGRU):
+    for kind in (QLSTM, QGRU, QSimpleRNN):
         trained = model(kind)
         with pytest.warns(rnnrtl.PrecisionWarning, match="only its weights"):
             net = rnnrtl.load(trained)

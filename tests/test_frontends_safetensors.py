@@ -55,6 +55,15 @@ def test_place_of_a_normalisation(tmp_path: Path) -> None:
         load(tmp_path / "model.safetensors", activations={"a": "relu", "norm": "linear"})
 
 
+def test_plain_rnn(tmp_path: Path) -> None:
+    state = {key: value[: value.shape[0] // 3] for key, value in gru("rnn").items()}
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="does not say the nonlinearity of the RNN rnn"):
+        load(tmp_path / "model.safetensors")
+    network = load(tmp_path / "model.safetensors", activations={"rnn": "relu"})
+    assert network.recurrent[0].activation == "relu"
+
+
 def test_order_of_a_sequential(tmp_path: Path) -> None:
     state = {**gru("rnn"), **linear("head.10", UNITS, UNITS), **linear("head.2", UNITS, UNITS)}
     save_file(state, tmp_path / "model.safetensors")

@@ -26,10 +26,10 @@ def _seed() -> None:
 # The independent reference against torch: what it says in tests of the hardware can be trusted.
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_reference_agrees_with_torch(cell: str) -> None:
     layer = getattr(nn, cell.upper())(FEATURES, UNITS, batch_first=True).double()
-    order = "ifgo" if cell == "lstm" else "rzn"
+    order = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
     weights = [
         dict(zip(order, np.split(tensor.detach().numpy(), len(order)), strict=True))
         for tensor in (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
@@ -38,6 +38,8 @@ def test_reference_agrees_with_torch(cell: str) -> None:
     y = layer(x)[0].detach().numpy()
     if cell == "lstm":
         ours = reference.lstm(x.numpy(), *weights)
+    elif cell == "rnn":
+        ours = reference.simple_rnn(x.numpy(), *weights)
     else:
         ours = reference.gru(x.numpy(), *weights, reset_after=True)
     np.testing.assert_allclose(ours, y, rtol=0, atol=1e-14)
@@ -162,7 +164,9 @@ BAD_STATES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "no projection": (
         with_key("weight_hr_l0", None, proj_size=2), ModelError, "16 gate rows for 2 units",
     ),
-    "plain RNN": (nn.RNN(3, 4).state_dict(), UnsupportedError, "plain RNN"),
+    "plain RNN": (
+        nn.RNN(3, 4).state_dict(), ModelError, 'nonlinearity of the RNN rnn: .*{"rnn": "tanh"}',
+    ),
     "two gates": (
         {"weight_ih_l0": torch.zeros(8, 3), "weight_hh_l0": torch.zeros(8, 4)},
         ModelError, "weight_hh_l0.*8 gate rows for 4 units",

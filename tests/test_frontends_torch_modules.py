@@ -39,6 +39,38 @@ def test_module(cell: Any, last: bool) -> None:
     assert_same(network, module, sequences(3, 6, FEATURES))
 
 
+def test_plain_rnn() -> None:
+    module = nn.RNN(FEATURES, UNITS, 2, nonlinearity="relu", batch_first=True)
+    words = {"rnn_l0": "relu", "rnn_l1": "relu"}
+    for network in (load(module), load(module.state_dict(), activations=words)):
+        assert [layer.activation for layer in network.recurrent] == ["relu", "relu"]
+        assert_same(network, module, sequences(3, 6, FEATURES))
+
+
+def test_nothing_may_stand_after_a_plain_rnn() -> None:
+    state = {
+        **{f"rnn.{key}": value for key, value in nn.RNN(3, 4).state_dict().items()},
+        **{f"head.1.{key}": value for key, value in nn.Linear(4, 2).state_dict().items()},
+    }
+    with pytest.raises(ModelError, match="between rnn and head_1: load the module"):
+        load(state, activations={"rnn": "tanh"})
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_cells_in_a_loop(kind: Any) -> None:
+    def forward(module: Any, x: Any) -> Any:
+        state = None
+        for t in range(x.shape[1]):
+            state = module.cell(x[:, t], state)
+        return module.out(state[0] if isinstance(state, tuple) else state)
+
+    module = Custom(forward, cell=kind(FEATURES, UNITS), out=nn.Linear(UNITS, 2))
+    words = {"cell": "tanh" if kind is nn.RNNCell else "linear"}
+    for network in (load(module), load(module.state_dict(), activations=words)):
+        assert not network.return_sequences
+        assert_same(network, module, sequences(3, 6, FEATURES))
+
+
 def test_module_is_left_as_it_was() -> None:
     module = Tagger(nn.LSTM)
     before = {key: value.clone() for key, value in module.state_dict().items()}
@@ -146,8 +178,7 @@ BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "softmax of steps": (
         nn.Sequential(nn.Linear(3, 4), nn.Softmax(1)), ModelError, "something else than its layers",
     ),
-    "LSTM cell": (nn.LSTMCell(3, 4), UnsupportedError, "LSTMCell is not supported"),
-    "plain RNN": (nn.RNN(3, 4), UnsupportedError, "RNN is not supported"),
+    "LSTM cell": (nn.LSTMCell(3, 4), ModelError, "LSTMCell fails on an input of shape"),
     "layer norm": (
         gru_and(lambda m, x: m.norm(m.rnn(x)[0]), norm=nn.LayerNorm(4)), UnsupportedError,
         r"'norm' \(LayerNorm\) is not supported: it divides by what it measures of each vector",

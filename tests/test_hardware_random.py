@@ -32,7 +32,7 @@ def some_network(rng: np.random.Generator) -> Network:
     sequences, depth = bool(rng.integers(2)), int(rng.integers(1, 3))
     layers: list[Layer] = [
         recurrent(
-            CELLS[rng.integers(3)],
+            CELLS[rng.integers(len(CELLS))],
             sizes[k],
             sizes[k + 1],
             seed=int(rng.integers(1_000_000)),

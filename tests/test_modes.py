@@ -19,7 +19,7 @@ from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulate.lint import lint
-from tests.networks import CELLS, dense, network, recurrent
+from tests.networks import CELLS, GATED, dense, network, recurrent
 from tests.test_hardware import PRECISIONS, extreme_inputs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -160,10 +160,17 @@ def test_in_verilog(case: str, simulator: SimulatorName) -> None:
     check(design, simulator)
 
 
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_plain_rnn_in_verilog(mode: str, strategy: str, sequences: bool) -> None:
+    check(designed(net_of("simple", sequences), mode, strategy=strategy), "icarus")
+
+
 # -- sequences in flight keep apart ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_a_sequence_does_not_depend_on_its_neighbours(cell: str) -> None:
     design = designed(net_of(cell, True), "interleaved", "fixed<10,4>")
     slots = design.schedule.slots
@@ -208,7 +215,7 @@ def test_batches_of_any_size() -> None:
 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_an_unrolled_graph_computes_the_same(cell: str, precision: str, sequences: bool) -> None:
     net = network(
         recurrent(cell, 3, 4, sequences=True, name="lower"),

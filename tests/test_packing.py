@@ -6,7 +6,7 @@ import pytest
 from rnnrtl.design import Design, SimulatorName
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.schedule import packing
-from tests.networks import CELLS
+from tests.networks import GATED
 from tests.test_modes import check, designed
 from tests.test_turns import net_of
 
@@ -31,7 +31,7 @@ def test_all_products_of_8_bits(signed: bool) -> None:
 
 @pytest.mark.parametrize("factor", [2, 5, 12])
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_packed_networks(cell: str, mode: str, factor: int) -> None:
     """About half the multipliers, every bit as before."""
     plain = designed(net_of(cell), mode, "fixed<8,3>", reuse_factor=factor)

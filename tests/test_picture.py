@@ -18,6 +18,7 @@ VECTORS = {
     "lstm": {"i", "f", "g", "o", "c_next", "c_squashed", "h_next", "g_preactivation"},
     "gru_after": {"z", "r", "n", "h_next", "z_preactivation", "n_preactivation"},
     "gru_before": {"z", "r", "n", "h_next", "r_preactivation", "h_kept"},
+    "simple": {"h_preactivation", "h_next"},
 }
 
 

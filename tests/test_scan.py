@@ -14,7 +14,7 @@ import pytest
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError, PrecisionError, ToolError
 from rnnrtl.generation import generate
-from rnnrtl.layers import GRU, LSTM, Dense
+from rnnrtl.layers import GRU, LSTM, Dense, SimpleRNN
 from tests.networks import CELLS, dense, inputs, network, recurrent
 
 NET = network(recurrent("gru_after", 2, 3, scale=0.5), dense(3, 1, "sigmoid"), name="tiny")
@@ -79,7 +79,7 @@ def test_networks_pickle(cell: str) -> None:
     again = pickle.loads(pickle.dumps(net))
     assert (again.name, again.steps) == ("some", 5)
     layer = again.layers[0]
-    assert isinstance(layer, LSTM | GRU)
+    assert isinstance(layer, SimpleRNN | LSTM | GRU)
     assert type(layer) is type(net.layers[0])
     with pytest.raises(ValueError, match="read-only"):
         next(iter(layer.gates.values())).kernel[0, 0] = 1

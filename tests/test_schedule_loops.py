@@ -19,7 +19,7 @@ from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.postpone import postponed
 from rnnrtl.schedule.schedule import Schedule
 from tests.arrivals import arrival
-from tests.networks import CELLS, dense, network, recurrent
+from tests.networks import CELLS, GATED, dense, network, recurrent
 
 CLOCKS = [("xcup", 60), ("xcup", 120), ("xcup", 200), ("xcup", 250), ("xc7", 100), ("ecp5", 50)]
 
@@ -67,7 +67,7 @@ def schedule_of(
 @pytest.mark.parametrize("precision", ["fixed<10,4>", "fixed<16,6>"])
 @pytest.mark.parametrize("mode", ["static", "unrolled"])
 @pytest.mark.parametrize(("target", "clock"), CLOCKS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_every_operation_has_its_time(
     cell: str, target: str, clock: float, mode: str, precision: str
 ) -> None:
@@ -87,7 +87,7 @@ def test_sums_in_dsp_blocks_occur(cell: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["dsp", "shift_add"])
 @pytest.mark.parametrize(("target", "clock"), CLOCKS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_what_is_postponed_waits_and_delays_nothing(
     cell: str, target: str, clock: float, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.sums import FOLD_FROM, place_sums
 from rnnrtl.schedule.trees import IN_SERIES, MULTIPLIER, _exponent, _odd, _sums, cost
 from tests.arrivals import arrival
-from tests.networks import CELLS, dense, network, recurrent
+from tests.networks import GATED, dense, network, recurrent
 from tests.test_modes import check, designed
 
 STRATEGIES = ("dsp", "shift_add")
@@ -136,7 +136,7 @@ def wide(cell: str, *, sequences: bool = False) -> Network:
 
 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_shared_hardware_gives_the_same_bits(strategy: str, cell: str, sequences: bool) -> None:
     form = FORMS[strategy]
@@ -153,7 +153,7 @@ def test_shared_hardware_in_every_simulator(strategy: str, simulator: SimulatorN
     check(designed(wide("gru_after"), "static", form, strategy=strategy), simulator)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sharing_costs_no_throughput_and_spares_hardware(strategy: str, cell: str) -> None:
     def hardware(design: Design) -> int:

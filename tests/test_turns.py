@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from rnnrtl.errors import UnsupportedError
 from rnnrtl.generation import generate
 from rnnrtl.hardware import constants
 from rnnrtl.network import Network
-from tests.networks import CELLS, dense, inputs, network, recurrent
+from tests.networks import CELLS, GATED, dense, inputs, network, recurrent
 from tests.test_modes import check, designed, stacked
 from tests.test_sharing import wide
 
@@ -26,21 +26,28 @@ def net_of(cell: str, sequences: bool = False) -> Network:
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
 @pytest.mark.parametrize("factor", range(2, UNITS + 1))
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_every_factor_up_to_the_units(cell: str, mode: str, factor: int, sequences: bool) -> None:
     check(designed(net_of(cell, sequences), mode, reuse_factor=factor))
 
 
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("upper", CELLS)
-@pytest.mark.parametrize("lower", CELLS)
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [*product(GATED, GATED), ("simple", "gru_before"), ("lstm", "simple")],
+)
 def test_stacks_in_turns(lower: str, upper: str, mode: str) -> None:
     check(designed(stacked(lower, upper, sequences=True), mode, reuse_factor=2))
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
-@pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("cell", "mode", "simulator"),
+    [
+        *product(GATED, ("static", "interleaved"), ("icarus", "verilator")),
+        ("simple", "static", "icarus"),
+        ("simple", "interleaved", "verilator"),
+    ],
+)
 def test_turns_in_every_simulator(cell: str, mode: str, simulator: SimulatorName) -> None:
     check(designed(wide(cell), mode, reuse_factor=5), simulator)
 
@@ -48,7 +55,7 @@ def test_turns_in_every_simulator(cell: str, mode: str, simulator: SimulatorName
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
 @pytest.mark.parametrize("factor", [UNITS + 1, 9, 2 * UNITS, 13, UNITS * UNITS])
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_factors_beyond_the_units(cell: str, mode: str, factor: int, sequences: bool) -> None:
     design = designed(net_of(cell, sequences), mode, reuse_factor=factor)
     check(design)
@@ -60,7 +67,7 @@ def test_factors_beyond_the_units(cell: str, mode: str, factor: int, sequences: 
 
 @pytest.mark.parametrize("factors", [(1, 4), (4, 1), (3, 5), (15, 5), (5, 25), (15, 25)])
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_factors_of_kernel_and_recurrent_kernel(
     cell: str, mode: str, factors: tuple[int, int]
 ) -> None:
@@ -70,7 +77,7 @@ def test_factors_of_kernel_and_recurrent_kernel(
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all steps"])
 @pytest.mark.parametrize("multipliers", [1, 2, 3])
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_fewer_multipliers_than_gates(
     cell: str, mode: str, multipliers: int, sequences: bool
 ) -> None:
@@ -85,6 +92,32 @@ def test_fewer_multipliers_than_gates(
     assert f"| multipliers | {multipliers} |" in design.report()
 
 
+PLAIN: list[tuple[str, int | tuple[int, int], bool]] = [
+    ("static", 2, False), ("static", 4, True), ("static", 5, False), ("static", 9, True),
+    ("static", 13, False), ("static", 25, False), ("static", (4, 1), True),
+    ("static", (15, 25), False), ("static", 40, True), ("static", 40, False),
+    ("interleaved", 3, True), ("interleaved", 5, False), ("interleaved", 9, True),
+    ("interleaved", 25, False), ("interleaved", (3, 5), False), ("interleaved", 40, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "factor", "sequences"), PLAIN)
+def test_a_plain_rnn_in_turns(mode: str, factor: int | tuple[int, int], sequences: bool) -> None:
+    """Of one gate: its 40 products share from 2 down to a single multiplier for everything."""
+    packed = mode == "static" and factor in (2, 5)
+    form = "fixed<8,3>" if packed else "fixed<9,4>"
+    net = net_of("simple", sequences)
+    design = designed(net, mode, form, strategy="dsp", reuse_factor=factor, dsp_packing=packed)
+    check(design)
+    if factor == 40:
+        assert design.schedule.multipliers == 1
+    elif isinstance(factor, int) and not packed:
+        ops = [
+            op for op in design.schedule.ops if op.kind == "product" and "_from_h_col" in op.name
+        ]
+        assert len(ops) <= -(-UNITS * UNITS // factor)
+
+
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
 def test_one_multiplier_in_every_simulator(mode: str, simulator: SimulatorName) -> None:
@@ -94,7 +127,7 @@ def test_one_multiplier_in_every_simulator(mode: str, simulator: SimulatorName) 
 
 
 @pytest.mark.parametrize("factor", [2, 5, 36])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_dense_layers_on_the_array(cell: str, factor: int) -> None:
     """Wider than the array and narrower, with tables and without."""
     net = network(
@@ -124,8 +157,9 @@ def test_random_networks_in_turns(seed: int) -> None:
     )
     form = str(rng.choice(["fixed<6,3>", "ap_fixed<9,4>", "fixed<12,4>"]))
     pair = (int(rng.integers(1, units * features + 1)), int(rng.integers(1, units**2 + 1)))
+    gates = len(net.recurrent[0].gates)
     if few := rng.integers(5) == 0:  # fewer multipliers than gates
-        pair = (0, int(rng.integers(1, 3 * units * (units + features) + 1)))
+        pair = (0, int(rng.integers(1, min(3, gates) * units * (units + features) + 1)))
     check(
         designed(
             net,
@@ -185,7 +219,7 @@ def test_the_report_says_what_padding_costs() -> None:
 
 
 @pytest.mark.parametrize("mode", ["static", "interleaved"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", GATED)
 def test_dense_layers_before_and_between(cell: str, mode: str) -> None:
     """They work at every step and have hardware of their own."""
     net = network(

@@ -53,7 +53,7 @@ def _x() -> Any:
 
 
 def write_keras() -> None:
-    """Write what this version of Keras writes: a Sequential LSTM and a functional GRU."""
+    """Write what this version of Keras writes: a Sequential LSTM, a functional GRU, and cells."""
     try:
         keras: Any = importlib.import_module("keras")
     except ImportError:
@@ -72,12 +72,18 @@ def write_keras() -> None:
     y = layers.GRU(4, recurrent_activation="hard_sigmoid", reset_after=major == "3")(y)
     y = layers.Dropout(0.2)(y)
     y = layers.Activation("softmax")(layers.Dense(2)(y))
-    for kind, model in (("lstm", sequential), ("gru", keras.Model(x, y))):
+    cells = [layers.LSTMCell(3), layers.SimpleRNNCell(4, use_bias=False), layers.LSTMCell(2)]
+    stack = [keras.Input((STEPS, FEATURES)), layers.SimpleRNN(4, "relu", return_sequences=True)]
+    stack += [layers.RNN(layers.GRUCell(3), return_sequences=True), layers.RNN(cells)]
+    models = {
+        "lstm": sequential, "gru": keras.Model(x, y), "cells": keras.Sequential(stack),
+    }  # fmt: skip
+    for kind, model in models.items():
         rng = np.random.default_rng(2)
         model.set_weights([rng.normal(0, 0.7, w.shape) for w in model.get_weights()])
         name = f"keras{major}_{kind}"
         _written(name, _x(), model.predict(_x(), verbose=0), f"Keras {version}")
-        if kind == "gru":
+        if kind != "lstm":
             path = DATA / (f"{name}.keras" if major == "3" else f"{name}.h5")
             model.save(path)
             if major == "3":
@@ -90,14 +96,14 @@ def write_keras() -> None:
 
 
 def write_torch() -> None:
-    """Write a stack of GRUs with PyTorch's older exporter, an LSTM with the one that traces."""
+    """Write stacks of GRUs and RNNs with PyTorch's older exporter, an LSTM with the newer one."""
     torch: Any = importlib.import_module("torch")
     nn: Any = torch.nn
 
     class Tagger(nn.Module):
-        def __init__(self, cell: Any, depth: int, after: Any) -> None:
+        def __init__(self, cell: Any, depth: int, after: Any, **options: Any) -> None:
             super().__init__()
-            self.rnn = cell(FEATURES, 4, depth, batch_first=True)
+            self.rnn = cell(FEATURES, 4, depth, batch_first=True, **options)
             self.head = nn.Sequential(nn.Linear(4, 3), after, nn.Dropout(0.1), nn.Linear(3, 2))
 
         def forward(self, x: Any) -> Any:
@@ -106,6 +112,7 @@ def write_torch() -> None:
     for name, model, dynamo in (
         ("torch_gru", Tagger(nn.GRU, 2, nn.Hardsigmoid()), False),
         ("torch_lstm", Tagger(nn.LSTM, 1, nn.ReLU()), True),
+        ("torch_rnn", Tagger(nn.RNN, 2, nn.Tanh(), nonlinearity="relu"), False),
     ):
         torch.manual_seed(3)
         with torch.no_grad():

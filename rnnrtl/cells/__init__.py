@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnrtl.cells import bidirectional, dense, gru, lstm
-from rnnrtl.layers import GRU, LSTM, Recurrent
+from rnnrtl.cells import bidirectional, dense, gru, lstm, simple_rnn
+from rnnrtl.layers import GRU, LSTM, Recurrent, SimpleRNN
 
-_CELLS: Mapping[type[Recurrent], Any] = {LSTM: lstm, GRU: gru}
+_CELLS: Mapping[type[Recurrent], Any] = {SimpleRNN: simple_rnn, LSTM: lstm, GRU: gru}
 
 
 def step(

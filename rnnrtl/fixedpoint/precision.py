@@ -16,7 +16,7 @@ TENSORS: Mapping[str, str] = {
     "preactivation": "what goes into an activation table; the sums before it are exact",
     "inner": "GRU's U h + b of the candidate, which the reset gate multiplies (reset_after)",
     "gate": "sigmoid gates, as their tables give them",
-    "candidate": "candidate of the cell (LSTM g, GRU n), as its table gives it",
+    "candidate": "candidate of the cell (LSTM g, GRU n, plain RNN h), as its table gives it",
     "cell": "cell state of an LSTM",
     "cell_preactivation": "cell state of an LSTM, as it goes into the table of tanh",
     "cell_activation": "tanh of the cell state of an LSTM, as the table gives it",

@@ -3,7 +3,7 @@
 Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer has
 
     kernel            (features, gates*units)   gates i f c o (LSTM), z r h (GRU)
-    recurrent_kernel  (units, gates*units)      4 gates make an LSTM, 3 a GRU
+    recurrent_kernel  (units, gates*units)      4 gates make an LSTM, 3 a GRU, 1 a plain RNN
     bias              (gates*units,) or (2, gates*units): input and recurrent bias; zero if absent
     return_sequences  bool; by default only the layers before another recurrent one do
     initial_h, initial_c  (units,): the state before the first step, c for an LSTM only; zero if
@@ -14,9 +14,9 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     projection        (units, outputs), LSTM only; recurrent_kernel is (outputs, gates*units) then
     go_backwards      bool, False by default
 
-and a dense layer kernel (features, units) and bias (units,). Both take `activation`, the recurrent
-ones `recurrent_activation` too. A bidirectional layer names two recurrent ones, which then are no
-layers by themselves:
+and a dense layer kernel (features, units) and bias (units,). All take `activation`, LSTM and GRU
+`recurrent_activation` too. A bidirectional layer names two recurrent ones, which then are no layers
+by themselves:
 
     forward, backward  the names of the two
     merge              "concat" (by default), "sum", "mul", "ave"
@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.errors import ModelError
-from rnnrtl.frontends.gates import KERAS_ORDER, cell_of, split
+from rnnrtl.frontends.gates import KERAS_ORDER, SHORT, Cell, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, as_flag, as_text
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Layer, Recurrent
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Layer, Recurrent, SimpleRNN
 
 INITIAL = "initial_"
 """What the key of an initial state begins with; the state's own name follows."""
@@ -48,6 +48,11 @@ _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
     "rounded_products", "projection", "initial_h", "initial_c", "go_backwards",
 )  # fmt: skip
+_CALLED: Mapping[Cell, str] = {SimpleRNN: "a plain RNN", LSTM: "an LSTM", GRU: "a GRU"}
+_ONLY: Mapping[str, tuple[Cell, ...]] = {
+    "recurrent_activation": (LSTM, GRU), "reset_after": (GRU,), "rounded_products": (LSTM,),
+    "projection": (LSTM,),
+}  # fmt: skip
 
 
 def _key(layer: str, parameter: str) -> str:
@@ -129,7 +134,7 @@ def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:
         return True
     # Half an LSTM must not pass for a dense layer.
     extra = [parameter for parameter in parameters if parameter not in _DENSE_KEYS]
-    if extra or any(word in layer.lower() for word in ("lstm", "gru")):
+    if extra or any(word in layer.lower() for word in ("lstm", "gru", "simple_rnn")):
         raise ModelError(
             f"layer {layer!r} has no {_key(layer, 'recurrent_kernel')!r}"
             + (f", but {_key(layer, extra[0])!r}" if extra else ", but is named a recurrent one")
@@ -173,8 +178,8 @@ def _biases(layer: str, parameters: Mapping[str, object], columns: int) -> _Bias
 
 def recurrent_layer(
     layer: str, parameters: Mapping[str, object], *, before_another: bool = False
-) -> LSTM | GRU:
-    """Build an LSTM or a GRU from its parameters; see the module."""
+) -> SimpleRNN | LSTM | GRU:
+    """Build a recurrent layer from its parameters; see the module."""
     key = _key(layer, "recurrent_kernel")
     recurrent = as_array(parameters["recurrent_kernel"], key, (None, None))
     outputs, columns = recurrent.shape
@@ -184,6 +189,10 @@ def recurrent_layer(
         projection = as_array(parameters["projection"], name, (None, outputs)).T
         units = projection.shape[1]
     cell = cell_of(columns, units, key)
+    for option, cells in _ONLY.items():
+        if option in parameters and cell not in cells:
+            whose = " or ".join(_CALLED[each] for each in cells)
+            raise ModelError(f"{_key(layer, option)!r} is for {whose}, but this is {_CALLED[cell]}")
     kernel = as_array(parameters["kernel"], _key(layer, "kernel"), (None, columns))
     biases = _biases(layer, parameters, columns)
     gates = split(KERAS_ORDER[cell], kernel.T, recurrent.T, biases.bias, biases.recurrent_bias)
@@ -191,41 +200,26 @@ def recurrent_layer(
     if "return_sequences" in parameters:
         name = _key(layer, "return_sequences")
         sequences = as_flag(parameters["return_sequences"], name)
-    words: dict[str, Any] = {
+    options: dict[str, Any] = {
         word: as_text(parameters[word], _key(layer, word))
         for word in ("activation", "recurrent_activation")
         if word in parameters
     }
-    words["initial"] = {
+    options["initial"] = {
         key.removeprefix(INITIAL): as_array(parameters[key], _key(layer, key))
         for key in _RECURRENT_KEYS
         if key.startswith(INITIAL) and key in parameters
     }
-    words["go_backwards"] = as_flag(
+    options["go_backwards"] = as_flag(
         parameters.get("go_backwards", False), _key(layer, "go_backwards")
     )
     if cell is LSTM:
-        if "reset_after" in parameters:
-            raise ModelError(f"{_key(layer, 'reset_after')!r} is for a GRU, but this is an LSTM")
         rounded = parameters.get("rounded_products", False)
-        return LSTM(
-            identifier(layer, fallback="lstm"),
-            gates,
-            sequences,
-            **words,
-            rounded_products=as_flag(rounded, _key(layer, "rounded_products")),
-            projection=projection,
-        )
-    for only in ("rounded_products", "projection"):
-        if only in parameters:
-            raise ModelError(f"{_key(layer, only)!r} is for an LSTM, but this is a GRU")
-    return GRU(
-        identifier(layer, fallback="gru"),
-        gates,
-        sequences,
-        **words,
-        reset_after=_reset_after(layer, parameters, biases.rows),
-    )
+        options["rounded_products"] = as_flag(rounded, _key(layer, "rounded_products"))
+        options["projection"] = projection
+    elif cell is GRU:
+        options["reset_after"] = _reset_after(layer, parameters, biases.rows)
+    return cell(identifier(layer, fallback=SHORT[cell]), gates, sequences, **options)
 
 
 def _reset_after(layer: str, parameters: Mapping[str, object], bias_rows: int) -> bool:

@@ -1,10 +1,9 @@
 """Read modules of Brevitas (github.com/Xilinx/brevitas): its own numbers, bit for bit.
 
-QuantLSTM, QuantLinear, QuantIdentity, QuantReLU, QuantSigmoid and QuantTanh, with scales that are
-powers of two (`Int8ActPerTensorFixedPoint` and the like) and a scale for a tensor. Where Brevitas
-rounds a sum half to even, so does the hardware (RND_CONV); an unsigned quantiser becomes a signed
-format with a bit more. Its LSTM rounds both products of the cell state before it adds them, and
-quantises each gate on its own.
+QuantRNN, QuantLSTM, QuantLinear, QuantIdentity, QuantReLU, QuantSigmoid and QuantTanh, with scales
+that are powers of two (`Int8ActPerTensorFixedPoint` and the like) and a scale for a tensor. Where
+Brevitas rounds a sum half to even, so does the hardware (RND_CONV); an unsigned quantiser becomes a
+signed format with a bit more.
 
 The module's own float32 sums are exact while they stay below 2^24 steps of their grid; the trial
 run is in float64.
@@ -18,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
+from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.frontends.brevitas_cells import lstm, rnn
+from rnnrtl.frontends.brevitas_parts import Weights, format_of
 from rnnrtl.frontends.module import first_line, readings, run_module, trial_sequences, ways
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.quantised import (
@@ -27,19 +28,16 @@ from rnnrtl.frontends.quantised import (
     exact_format,
     exact_output,
     fixed_outputs,
-    grid_format,
     unlike,
 )
 from rnnrtl.frontends.state_dict import with_sequences
-from rnnrtl.layers import LSTM, Dense, FloatArray, Gate, Layer
+from rnnrtl.layers import Dense, FloatArray, Layer
 from rnnrtl.network import Network
 
 _LAYERS = (
     "QuantLSTM", "QuantRNN", "QuantLinear", "QuantIdentity", "QuantReLU", "QuantSigmoid",
     "QuantTanh",
 )  # fmt: skip
-_ROUNDINGS = {"ROUND": "RND_CONV", "FLOOR": "TRN", "ROUND_TO_ZERO": "TRN_ZERO"}
-_GATES = {"i": "input", "f": "forget", "g": "cell", "o": "output"}
 
 
 def is_brevitas(module: Any) -> bool:
@@ -65,7 +63,7 @@ def read_brevitas(module: Any) -> Network:
         for batched in (True, False):
             units = list(_units(nn, twin))
             x = trial_sequences(_features(nn, units))
-            weights = _Weights(twin)
+            weights = Weights(twin)
             try:
                 given = x if batched else x.swapaxes(0, 1)
                 y = run_module(torch, twin, given, dtype)
@@ -117,32 +115,7 @@ def _features(nn: Any, units: list[tuple[str, Any]]) -> int:
             return int(unit.layers[0][0].input_size)
         if isinstance(unit, nn.QuantLinear):
             return int(unit.in_features)
-    raise UnsupportedError("the module has no QuantLSTM or QuantLinear")
-
-
-class _Weights:
-    """What a module multiplies by and adds, seen while it runs."""
-
-    def __init__(self, module: Any) -> None:
-        self._seen: dict[int, FloatArray] = {}
-        self._handles = [
-            part.register_forward_hook(self._note)
-            for name, part in module.named_modules()
-            if name.rpartition(".")[2]
-            in ("input_weight", "hidden_weight", "weight_quant", "bias_quant")
-        ]
-
-    def _note(self, part: Any, given: Any, result: Any) -> None:
-        if result is not None:
-            value = getattr(result, "value", result)
-            self._seen[id(part)] = value.detach().double().numpy().copy()
-
-    def close(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def of(self, part: Any, shape: tuple[int, ...]) -> FloatArray:
-        return self._seen.get(id(part), np.zeros(shape)).reshape(shape)
+    raise UnsupportedError("the module has no QuantRNN, QuantLSTM or QuantLinear")
 
 
 class _Reader:
@@ -151,7 +124,7 @@ class _Reader:
     It is None where that is an exact sum which nothing has rounded yet.
     """
 
-    def __init__(self, torch: Any, nn: Any, weights: _Weights) -> None:
+    def __init__(self, torch: Any, nn: Any, weights: Weights) -> None:
         self._torch, self._nn, self._weights = torch, nn, weights
         self._layers: list[Layer] = []
         self._rules: dict[str, Format] = {}
@@ -172,21 +145,18 @@ class _Reader:
     def _read(self, name: str, unit: Any) -> None:
         nn, torch = self._nn, self._torch
         where = f"{name} ({type(unit).__name__})" if name else type(unit).__name__
-        if isinstance(unit, nn.QuantRNN):
-            raise UnsupportedError(
-                f"{where}: plain recurrent layers are not supported, QuantLSTM is"
-            )
-        if isinstance(unit, nn.QuantLSTM):
-            self._lstm(name, where, unit)
+        if isinstance(unit, nn.QuantRNN | nn.QuantLSTM):
+            self._stack(name, where, unit)
         elif isinstance(unit, nn.QuantLinear):
             self._linear(name, where, unit)
         elif isinstance(unit, nn.QuantIdentity):
-            self._quantised(_format(unit.act_quant, where))
+            self._quantised(format_of(unit.act_quant, where))
         elif isinstance(unit, nn.QuantReLU):
-            self._relu(where, _format(unit.act_quant, where, never_negative=True))
+            self._relu(where, format_of(unit.act_quant, where, never_negative=True))
         elif isinstance(unit, nn.QuantSigmoid | nn.QuantTanh):
             function = "sigmoid" if isinstance(unit, nn.QuantSigmoid) else "tanh"
-            form = _format(unit.act_quant, where, never_negative=function == "sigmoid")
+            positive = function == "sigmoid"
+            form = format_of(unit.act_quant, where, never_negative=positive, of_table=True)
             self._function(where, function, form)
         elif isinstance(unit, torch.nn.ReLU):
             self._activate(where, "relu")
@@ -195,7 +165,7 @@ class _Reader:
             or not (type(unit).__module__.startswith("torch.") or unit.state_dict())
         ):
             raise UnsupportedError(
-                f"{where} has no format: only QuantLSTM, {', '.join(_LAYERS[2:])}, "
+                f"{where} has no format: only {', '.join(_LAYERS)}, "
                 "ReLU, Identity and Dropout have an equal in fixed point"
             )
 
@@ -251,7 +221,7 @@ class _Reader:
 
     def _linear(self, name: str, where: str, unit: Any) -> None:
         if unit.input_quant.is_quant_enabled:
-            self._quantised(_format(unit.input_quant, f"{where}.input_quant"))
+            self._quantised(format_of(unit.input_quant, f"{where}.input_quant"))
         if self._at is None:
             self._unquantised(where)
         self._before = self._at
@@ -264,7 +234,7 @@ class _Reader:
         self._rules[f"{layer.name}.bias"] = exact_format([bias], f"{where}.bias", WIDEST_SUMS)
         self._at = None
         if unit.output_quant.is_quant_enabled:
-            self._settle(_format(unit.output_quant, f"{where}.output_quant"))
+            self._settle(format_of(unit.output_quant, f"{where}.output_quant"))
 
     def _unquantised(self, where: str) -> None:
         if not self._layers:
@@ -273,81 +243,19 @@ class _Reader:
             )
         self._settle(self._exact(self._last(where)))
 
-    def _lstm(self, name: str, where: str, unit: Any) -> None:
-        for depth, (cell, *others) in enumerate(unit.layers):
+    def _stack(self, name: str, where: str, unit: Any) -> None:
+        """Read the layers of a QuantRNN or a QuantLSTM, one above the other."""
+        plain = isinstance(unit, self._nn.QuantRNN)
+        for depth, (layer, *others) in enumerate(unit.layers):
             if others:
                 raise UnsupportedError(f"{where}: bidirectional layers are not supported")
-            if cell.cell.cifg:
-                raise UnsupportedError(f"{where}: coupled input and forget gates are not supported")
             suffix = f"_l{depth}" if len(unit.layers) > 1 else ""
-            self._cell(identifier(name, fallback="lstm") + suffix, where, cell)
-
-    def _cell(self, name: str, where: str, layer: Any) -> None:
-        hidden = _format(layer.io_quant, f"{where}.io_quant")
-        if not layer.quantize_output_only:
-            self._quantised(hidden)
-        if self._at is None:
-            self._unquantised(where)
-        units, features = layer.hidden_size, layer.input_size
-        gates = {}
-        for gate, word in _GATES.items():
-            part = getattr(layer, f"{word}_gate_params")
-            gates[gate] = Gate(
-                self._weights.of(part.input_weight, (units, features)),
-                self._weights.of(part.hidden_weight, (units, units)),
-                self._weights.of(part.bias_quant, (units,)),
-                np.zeros(units),
-            )
-        self._layers.append(LSTM(name, gates, rounded_products=True))
-        for tensor, widest in (("kernel", None), ("recurrent_kernel", None), ("bias", WIDEST_SUMS)):
-            arrays = [getattr(gate, tensor) for gate in gates.values()]
-            more = () if widest is None else (widest,)
-            self._rules[f"{name}.{tensor}"] = exact_format(arrays, f"{where}.{tensor}", *more)
-
-        def form(quantiser: str, *, never_negative: bool = False) -> Format:
-            proxy = getattr(layer.cell, quantiser)
-            return _format(proxy, f"{where}.{quantiser}", never_negative=never_negative)
-
-        sums = {gate: form(f"{word}_acc_quant") for gate, word in _GATES.items()}
-        sigmoids = {
-            gate: form(f"{_GATES[gate]}_sigmoid_quant", never_negative=True) for gate in "ifo"
-        }
-        for tensor, forms in (("preactivation", sums), ("gate", sigmoids)):
-            first = self._rules[f"{name}.{tensor}"] = forms["i"]
-            others = {f"{name}.{tensor}.{gate}": f for gate, f in forms.items() if f != first}
-            self._rules.update(others)
-        cell = form("cell_state_quant")
-        self._rules.update(
-            {
-                f"{name}.candidate": form("cell_tanh_quant"),
-                f"{name}.cell": cell,
-                f"{name}.cell_preactivation": cell,
-                f"{name}.cell_activation": form("hidden_state_tanh_quant"),
-                f"{name}.hidden": hidden,
-            }
-        )
-        self._at = hidden
-
-
-def _format(proxy: Any, what: str, *, never_negative: bool = False) -> Format:
-    """Return the format of an activation's quantiser."""
-    if not proxy.is_quant_enabled:
-        raise UnsupportedError(f"{what} does not quantise: give it a quantiser")
-    if float(proxy.zero_point().abs().max()) != 0:
-        raise UnsupportedError(f"{what} has a zero point: use a symmetric quantiser")
-    mode = str(proxy.rounding_mode).upper()
-    if mode not in _ROUNDINGS:
-        raise UnsupportedError(
-            f"{what} rounds by {mode}: only {', '.join(_ROUNDINGS)} are supported"
-        )
-    if proxy.is_narrow_range and not proxy.is_signed:
-        raise UnsupportedError(f"{what} is unsigned and narrow: leave narrow_range out")
-    return grid_format(
-        proxy.scale().detach().double().numpy(),
-        int(proxy.bit_width()),
-        what,
-        signed=bool(proxy.is_signed),
-        rounding=Rounding[_ROUNDINGS[mode]],
-        overflow=Overflow.SAT_SYM if proxy.is_narrow_range else Overflow.SAT,
-        never_negative=never_negative,
-    )
+            read, fallback = (rnn, "rnn") if plain else (lstm, "lstm")
+            cell = read(identifier(name, fallback=fallback) + suffix, where, layer, self._weights)
+            if not layer.quantize_output_only:
+                self._quantised(cell.hidden)
+            if self._at is None:
+                self._unquantised(where)
+            self._layers.append(cell.layer)
+            self._rules.update(cell.rules)
+            self._at = cell.hidden

@@ -4,37 +4,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.layers import GRU, LSTM, FloatArray, Gate, Recurrent
+from rnnrtl.errors import ModelError
+from rnnrtl.layers import GRU, LSTM, FloatArray, Gate, Recurrent, SimpleRNN
 
-Cell = type[LSTM] | type[GRU]
+Cell = type[SimpleRNN] | type[LSTM] | type[GRU]
 
 # Keras calls the candidates c and h, PyTorch g and n. Sources: keras/src/layers/rnn/{lstm,gru}.py
 # (the splits in `call`) and the `Variables` of torch.nn.LSTM and torch.nn.GRU.
 KERAS_ORDER: dict[type[Recurrent], tuple[str, ...]] = {
-    LSTM: ("i", "f", "g", "o"),
-    GRU: ("z", "r", "n"),
-}
-PYTORCH_ORDER: dict[type[Recurrent], tuple[str, ...]] = {
-    LSTM: ("i", "f", "g", "o"),
-    GRU: ("r", "z", "n"),
-}
+    SimpleRNN: ("h",), LSTM: ("i", "f", "g", "o"), GRU: ("z", "r", "n"),
+}  # fmt: skip
+PYTORCH_ORDER: dict[type[Recurrent], tuple[str, ...]] = {**KERAS_ORDER, GRU: ("r", "z", "n")}
+
+SHORT: dict[Cell, str] = {SimpleRNN: "rnn", LSTM: "lstm", GRU: "gru"}
+"""What a layer without a name of its own is called."""
 
 
 def cell_of(rows: int, units: int, key: str) -> Cell:
-    """Tell LSTM from GRU by the number of gates in the recurrent weights at `key`."""
-    if rows == 4 * units:
-        return LSTM
-    if rows == 3 * units:
-        return GRU
-    if rows == units:
-        raise UnsupportedError(
-            f"{key!r} is that of a plain RNN (one gate for {units} units): "
-            "only LSTM and GRU are supported"
-        )
+    """Tell plain RNN, LSTM and GRU by the number of gates in the recurrent weights at `key`."""
+    for cell in SHORT:
+        if rows == len(KERAS_ORDER[cell]) * units:
+            return cell
     raise ModelError(
         f"{key!r} has {rows} gate rows for {units} units: an LSTM has {4 * units}, "
-        f"a GRU {3 * units}"
+        f"a GRU {3 * units}, a plain RNN {units}"
     )
 
 

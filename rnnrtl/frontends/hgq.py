@@ -1,11 +1,13 @@
 """Read Keras models of HGQ2's layers (github.com/calad0i/HGQ2): their own numbers, bit for bit.
 
-QGRU and QDense, with one format for all elements of an activation (`heterogeneous_axis=()`); those
-of weights may differ from element to element, for weights are just numbers. HGQ2 quantises the
-hidden state where it is read and not where it is made: so what reads it after a QGRU must quantise
-it as the QGRU itself does. A QGRU's gates are `HardSigmoidConfig`'s, x / 4 + 1/2 of a number within
--2..2, and its candidate `HardTanhConfig`'s, which saturates at 1 by its format. Other activations
-take sums that nothing has rounded: they have no equal.
+QSimpleRNN, QGRU and QDense, with one format for all elements of an activation
+(`heterogeneous_axis=()`); those of weights may differ from element to element, for weights are just
+numbers. HGQ2 quantises the hidden state where it is read and not where it is made: so what reads it
+after a QGRU must quantise it as the QGRU itself does, and so must what follows a QSimpleRNN with
+`enable_sq`. A QGRU's gates are `HardSigmoidConfig`'s, x / 4 + 1/2 of a number within -2..2, and its
+candidate `HardTanhConfig`'s, which saturates at 1 by its format. Other activations take sums that
+nothing has rounded: they have no equal. A QSimpleRNN has its activation, linear, relu or tanh, of
+what `paq` has rounded.
 
 The model's own float32 sums are exact while they stay below 2^24 steps of their grid.
 """
@@ -27,7 +29,7 @@ from rnnrtl.frontends.quantised import (
     fixed_outputs,
     unlike,
 )
-from rnnrtl.layers import GRU, Dense, FloatArray, Layer
+from rnnrtl.layers import GRU, Dense, FloatArray, Layer, SimpleRNN
 from rnnrtl.network import Network
 
 _PASSED = ("InputLayer", "Dropout")
@@ -55,11 +57,13 @@ def read_hgq(model: Any) -> Network:
         where = f"{layer.name} ({kind})"
         if kind == "QGRU":
             reader.gru(where, layer)
+        elif kind == "QSimpleRNN":
+            reader.simple_rnn(where, layer)
         elif kind == "QDense":
             reader.dense(where, layer)
         elif kind not in _PASSED:
             raise UnsupportedError(
-                f"{where} is not supported, only QGRU, QDense and {', '.join(_PASSED)}"
+                f"{where} is not supported, only QSimpleRNN, QGRU, QDense and {', '.join(_PASSED)}"
             )
     network = reader.network()
     x = trial_sequences(network.features)
@@ -110,12 +114,14 @@ class _Reader:
             if self._at is None or self._hidden:
                 raise UnsupportedError(f"{where} takes an input that is not quantised: enable_iq")
             return
-        relu = isinstance(last, Dense) and last.activation == "relu"
+        relu = isinstance(last, Dense | SimpleRNN) and last.activation == "relu"
         form = _format(layer.iq, f"{where}.iq", after_relu=relu)
         if last is None:
             self._rules["input"] = form
         elif self._at is None:
             self._rules[f"{last.name}.output"] = form
+        elif not self._hidden and _holds(form, self._at):
+            return  # it changes nothing
         elif form != self._at:
             raise UnsupportedError(
                 f"{where}.iq has {form}, but what it takes is quantised to {self._at} in "
@@ -144,11 +150,45 @@ class _Reader:
             form = _format(layer.oq, f"{where}.oq", after_relu=activation == "relu")
             self._rules[f"{name}.output"] = self._at = form
 
+    def simple_rnn(self, where: str, layer: Any) -> None:
+        """Read a QSimpleRNN."""
+        _check_options(where, layer)
+        cell = layer.cell
+        self._quantised(where, cell)
+        activation = cell.activation.__name__
+        if activation not in ("linear", "relu", "tanh"):
+            raise UnsupportedError(
+                f"{where}: {activation} is not supported, only linear, relu and tanh"
+            )
+        sums = _format(cell.paq, f"{where}.paq")
+        hidden = sums
+        if cell.enable_sq:
+            hidden = _format(cell.sq, f"{where}.sq", after_relu=activation == "relu")
+        elif activation == "tanh":
+            raise UnsupportedError(f"{where} has a state that is not rounded: enable_sq=True")
+        if activation == "tanh" and hidden.rounding is Rounding.TRN:
+            raise UnsupportedError(f"{where}.sq rounds tanh down (TRN): only RND is supported")
+        kernel, recurrent = _array(cell.qkernel).T, _array(cell.qrecurrent_kernel).T
+        bias = _array(cell.qbias) if cell.use_bias else np.zeros(len(kernel))
+        gates = split(KERAS_ORDER[SimpleRNN], kernel, recurrent, bias, np.zeros_like(bias))
+        name = identifier(layer.name, fallback="rnn")
+        sequences = bool(layer.return_sequences)
+        self._layers.append(SimpleRNN(name, gates, sequences, activation=activation))
+        self._rules.update(
+            {
+                **_exact(name, where, kernel, recurrent, [bias]),
+                # Without a table what is rounded to `paq` is rounded again, to `sq`.
+                f"{name}.candidate": hidden if activation == "tanh" else sums,
+                f"{name}.hidden": hidden,
+            }
+        )
+        if activation == "tanh":
+            self._rules[f"{name}.preactivation"] = sums
+        self._at, self._hidden = hidden, bool(cell.enable_sq)
+
     def gru(self, where: str, layer: Any) -> None:
         """Read a QGRU."""
-        for option in ("go_backwards", "stateful", "return_state"):
-            if getattr(layer, option, False):
-                raise UnsupportedError(f"{where}: {option} is not supported")
+        _check_options(where, layer)
         cell = layer.cell
         self._quantised(where, cell)
         for option in ("activation", "recurrent_activation"):
@@ -186,9 +226,7 @@ class _Reader:
         biases = [rows, rows.sum(axis=0)]  # the two are one in some gates
         self._rules.update(
             {
-                f"{name}.kernel": exact_format([kernel], f"{where}.kernel"),
-                f"{name}.recurrent_kernel": exact_format([recurrent], f"{where}.recurrent_kernel"),
-                f"{name}.bias": exact_format(biases, f"{where}.bias", WIDEST_SUMS),
+                **_exact(name, where, kernel, recurrent, biases),
                 f"{name}.preactivation": sums,
                 # A quarter of it, from 0 up to an LSB below 1.
                 f"{name}.gate": Format(sums.fraction_bits + 3, 1),
@@ -199,6 +237,32 @@ class _Reader:
         if cell.reset_after:
             self._rules[f"{name}.inner"] = inner
         self._at, self._hidden = hidden, True
+
+
+def _holds(form: Format, other: Format) -> bool:
+    """Whether a format has every value of another one."""
+    return (
+        form.fraction_bits >= other.fraction_bits
+        and form.min_code * form.lsb <= other.min_code * other.lsb
+        and form.max_code * form.lsb >= other.max_code * other.lsb
+    )
+
+
+def _check_options(where: str, layer: Any) -> None:
+    for option in ("go_backwards", "stateful", "return_state"):
+        if getattr(layer, option, False):
+            raise UnsupportedError(f"{where}: {option} is not supported")
+
+
+def _exact(
+    name: str, where: str, kernel: FloatArray, recurrent: FloatArray, biases: list[FloatArray]
+) -> dict[str, Format]:
+    """Return the formats that hold weights exactly."""
+    return {
+        f"{name}.kernel": exact_format([kernel], f"{where}.kernel"),
+        f"{name}.recurrent_kernel": exact_format([recurrent], f"{where}.recurrent_kernel"),
+        f"{name}.bias": exact_format(biases, f"{where}.bias", WIDEST_SUMS),
+    }
 
 
 def _array(values: Any) -> FloatArray:

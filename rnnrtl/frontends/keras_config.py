@@ -29,12 +29,14 @@ DROPOUTS = (
 """Layers that do something in training only."""
 
 _KNOWN = (
-    "InputLayer", "LSTM", "GRU", "Bidirectional", "Dense", "TimeDistributed", "Activation", "ReLU",
-    "ELU", "Softmax", "Flatten", "Reshape", "Masking", "BatchNormalization", "Normalization",
-    "Rescaling", *DROPOUTS,
+    "InputLayer", "SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "Dense", "TimeDistributed",
+    "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "Masking", "BatchNormalization",
+    "Normalization", "Rescaling", *DROPOUTS,
 )  # fmt: skip
+CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
+"""Cells that an RNN may hold -> the layers that they make."""
+_STACK = "StackedRNNCells"
 _INSTEAD = {
-    "SimpleRNN": "a plain RNN is no LSTM or GRU",
     **dict.fromkeys(
         ("LeakyReLU", "PReLU", "ThresholdedReLU"),
         "of this kind only ReLU and ELU are, both without parameters of their own",
@@ -44,7 +46,6 @@ _INSTEAD = {
     "Embedding": "give the embedded vectors as input",
     **REFUSED,
     "Lambda": "it holds code, which is never run",
-    "RNN": "use the LSTM or GRU layer instead of a cell in an RNN",
     "CuDNNLSTM": "load its weights into an LSTM layer and save that",
     "CuDNNGRU": "load its weights into a GRU layer with reset_after=True and save that",
     "Functional": "a model inside the model: put its layers side by side",
@@ -173,6 +174,21 @@ def read_spec(item: object) -> Spec:
     _check_origin(entry, str(spec))
     _check_dtype(spec)
     return spec
+
+
+def cells_of(spec: Spec) -> tuple[Spec, ...]:
+    """Return the cells of an RNN, the first one first."""
+    cell = read_spec(spec.options.get("cell"))
+    inner = cell.options.get("cells") if cell.kind == _STACK else [spec.options["cell"]]
+    if not isinstance(inner, list) or not inner:
+        raise ModelError(f"{spec}: its cells are {brief(inner)}")
+    cells = tuple(read_spec(item) for item in inner)
+    for each in cells:
+        if each.kind not in CELLS:
+            raise UnsupportedError(
+                f"{spec} holds {each}: only {', '.join((*CELLS, _STACK))} are supported there"
+            )
+    return cells
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ Each is a configuration (`keras_config`) and arrays by layer (`keras_weights`), 
 import re
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends import keras_layers
 from rnnrtl.frontends.hdf5 import Tree, read_hdf5
-from rnnrtl.frontends.keras_config import Config, Spec, major, parse, read_config
+from rnnrtl.frontends.keras_config import Config, Spec, cells_of, major, parse, read_config
 from rnnrtl.frontends.values import LIMIT_BYTES
 from rnnrtl.network import Network
 
@@ -118,12 +118,12 @@ def _arrays(file: Tree, config: Config) -> dict[str, dict[str, NDArray[Any]]]:
             return {name: _listed(file, f"{top}/{name}".lstrip("/")) for name in names}
     for top in ("layers", "_layer_checkpoint_dependencies"):  # the latter in Keras 2.12 and 2.13
         if any(path.startswith(f"{top}/") for path in file.arrays):
-            places = _places(config.stored)
+            places = zip(_places(config.stored), config.stored, strict=True)
             return {
                 spec.name: _both(file, f"{top}/{at}")
                 if spec.kind == "Bidirectional"
-                else _numbered(file, f"{top}/{at}")
-                for at, spec in places.items()
+                else _numbered(file, f"{top}/{at}", spec)
+                for at, spec in places
             }
     raise file.error("it has neither the layer_names nor the layers of Keras' files")
 
@@ -136,12 +136,12 @@ def _listed(file: Tree, layer: str) -> dict[str, NDArray[Any]]:
     return {name: file.array(f"{layer}/{name}") for name in names}
 
 
-def _places(stored: tuple[Spec, ...]) -> Mapping[str, Spec]:
-    """Return the layers by their groups: class in snake case, numbered from the second on.
+def _places(stored: Sequence[Spec]) -> list[str]:
+    """Return the groups of layers: class in snake case, numbered from the second on.
 
     Source: `_save_container_state` in keras/src/saving/saving_lib.py.
     """
-    places: dict[str, Spec] = {}
+    places = []
     counts: dict[str, int] = {}
     for spec in stored:
         name = re.sub(r"\W+", "", spec.kind)
@@ -149,12 +149,21 @@ def _places(stored: tuple[Spec, ...]) -> Mapping[str, Spec]:
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
         number = counts.get(name, 0)
         counts[name] = number + 1
-        places[f"{name}_{number}" if number else name] = spec
+        places.append(f"{name}_{number}" if number else name)
     return places
 
 
-def _numbered(file: Tree, layer: str) -> dict[str, NDArray[Any]]:
+def _numbered(file: Tree, layer: str, spec: Spec | None = None) -> dict[str, NDArray[Any]]:
     """Return the arrays of a layer in a file that numbers them, none where there are none."""
+    if spec is not None and spec.kind == "RNN":
+        cells = cells_of(spec)
+        stacked = {
+            f"{cell.name}/{number}": array
+            for at, cell in zip(_places(cells), cells, strict=True)
+            for number, array in _numbered(file, f"{layer}/cell/cells/{at}", cell).items()
+        }
+        if stacked:
+            return stacked
     for inside in ("vars", "cell/vars", "layer/vars"):
         start = f"{layer}/{inside}/"
         found = [path for path in (*file.arrays, *file.refused) if path.startswith(start)]

@@ -1,10 +1,5 @@
-"""Build the layers of a Keras model from its configuration and its arrays.
+"""Build the layers of a Keras model from its configuration and its arrays."""
 
-Options are known by name: those that only matter in training pass, those that change what a layer
-computes must have the value that rnnrtl computes, and an unknown one must be off.
-"""
-
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,29 +10,20 @@ from numpy.typing import NDArray
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.arrays import dense_layer, recurrent_layer
 from rnnrtl.frontends.folding import Chain
+from rnnrtl.frontends.gates import KERAS_ORDER, Cell
 from rnnrtl.frontends.keras_bidirectional import directions, divided, merge_of
-from rnnrtl.frontends.keras_config import DROPOUTS, Config, Spec, read_spec
+from rnnrtl.frontends.keras_config import CELLS, DROPOUTS, Config, Spec, cells_of, read_spec
 from rnnrtl.frontends.keras_norms import NORMALISATIONS
+from rnnrtl.frontends.keras_options import check_options
 from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape, unchanged
 from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, SimpleRNN
 from rnnrtl.network import Network
 
-# What matters only in training, or says in other words what the arrays say.
-_WITHOUT_EFFECT = re.compile(
-    r"name|trainable|dtype|seed|units|output_dim|input_dim|input_length|batch_(input_)?shape"
-    r"|\w*_?(initializer|regularizer|constraint|init)|unit_forget_bias"
-    r"|(recurrent_)?dropout|dropout_[WU]|implementation|consume_less|unroll|zero_output_for_mask"
-    r"|activation|(recurrent|inner)_activation|use_bias|bias|return_sequences|reset_after"
-)
-# The options that rnnrtl does not compute, with what to do about each.
-_ADVICE = {
-    "return_state": "save a model with return_state=False and the same weights",
-    "time_major": "save a model with time_major=False and the same weights",
-}
+_KINDS: Mapping[str, Cell] = {"SimpleRNN": SimpleRNN, "LSTM": LSTM, "GRU": GRU}
 
 
 def build(config: Config, arrays: Arrays) -> Network:
@@ -65,17 +51,6 @@ def build(config: Config, arrays: Arrays) -> Network:
     )
 
 
-def _check_options(spec: Spec, *allowed: str) -> None:
-    """Raise for options that change what the layer computes."""
-    for key, value in spec.options.items():
-        if key in allowed or value is None or value is False:
-            continue
-        if key in _ADVICE:
-            raise UnsupportedError(f"{spec}: {key}={brief(value)} is not supported: {_ADVICE[key]}")
-        if not _WITHOUT_EFFECT.fullmatch(key):
-            raise UnsupportedError(f"{spec}: the option {key}={brief(value)} is not supported")
-
-
 class _Builder:
     """Adds layer after layer; knows the names of Keras' classes."""
 
@@ -90,8 +65,8 @@ class _Builder:
         self._version, self._arrays = version, arrays
         self._kinds: Mapping[str, Callable[[Spec, Shape], Shape]] = {
             "InputLayer": self._input,
-            "LSTM": self._recurrent,
-            "GRU": self._recurrent,
+            **dict.fromkeys(_KINDS, self._recurrent),
+            "RNN": self._of_cells,
             "Bidirectional": self._bidirectional,
             "Dense": self._dense,
             "TimeDistributed": self._time_distributed,
@@ -114,7 +89,7 @@ class _Builder:
         return shape
 
     def _input(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec)
+        check_options(spec)
         return shape
 
     def _word(self, spec: Spec, *keys: str) -> str:
@@ -134,17 +109,22 @@ class _Builder:
             )
         return "hard_sigmoid" if self._version >= 3 else "hard_sigmoid_keras2"
 
-    def _weights(self, spec: Spec, *names: str) -> dict[str, NDArray[Any]]:
+    def _stored(self, spec: Spec) -> Mapping[str, NDArray[Any]]:
         self.used.add(spec.name)
-        return named(str(spec), self._arrays.get(spec.name, {}), names)
+        return self._arrays.get(spec.name, {})
+
+    def _weights(self, spec: Spec, *names: str) -> dict[str, NDArray[Any]]:
+        return named(str(spec), self._stored(spec), names)
 
     def _recurrent(self, spec: Spec, shape: Shape) -> Shape:
-        layer = self._cell(spec, shape)
+        return self._added(self._cell(spec, shape), shape)
+
+    def _added(self, layer: SimpleRNN | LSTM | GRU | Bidirectional, shape: Shape) -> Shape:
         self.chain.add(layer)
         return Shape(shape.steps, layer.outputs, sequence=layer.return_sequences)
 
     def _bidirectional(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec, "layer", "backward_layer", "merge_mode")
+        check_options(spec, "layer", "backward_layer", "merge_mode")
         forward, backward = directions(spec)
         for inner in (forward, backward):
             if self._kinds.get(inner.kind) != self._recurrent:
@@ -158,12 +138,31 @@ class _Builder:
         parts = [self._cell(forward, shape)]
         parts.append(replace(self._cell(backward, shape), go_backwards=False))
         name = identifier(spec.name, fallback="bidirectional")
-        layer = Bidirectional(name, parts[0], parts[1], merge_of(spec))
-        self.chain.add(layer)
-        return Shape(shape.steps, layer.outputs, sequence=layer.return_sequences)
+        return self._added(Bidirectional(name, parts[0], parts[1], merge_of(spec)), shape)
 
-    def _cell(self, spec: Spec, shape: Shape) -> LSTM | GRU:
-        _check_options(spec, "stateful", "go_backwards")
+    def _of_cells(self, spec: Spec, shape: Shape) -> Shape:
+        """Read an RNN, whose cells are layers one above the other."""
+        check_options(spec, "cell", "stateful")
+        arrays = self._stored(spec)
+        of_all = {"stateful": spec.flag("stateful", default=False), "return_sequences": True}
+        of_last = {"return_sequences": spec.flag("return_sequences", default=False)}
+        for place, cell in enumerate(cells := cells_of(spec), start=1):
+            own = {
+                key: array
+                for key, array in arrays.items()
+                if len(cells) == 1 or key.split("/")[-2:-1] == [cell.name]
+            }
+            name = spec.name if len(cells) == 1 else f"{spec.name}_l{place - 1}"
+            options = {**cell.options, **of_all, **(of_last if place == len(cells) else {})}
+            layer = self._cell(Spec(name, CELLS[cell.kind], options), shape, own)
+            shape = self._added(layer, shape)
+        return shape
+
+    def _cell(
+        self, spec: Spec, shape: Shape, arrays: Mapping[str, NDArray[Any]] | None = None
+    ) -> SimpleRNN | LSTM | GRU:
+        arrays = self._stored(spec) if arrays is None else arrays
+        check_options(spec, "stateful", "go_backwards")
         stateful = spec.flag("stateful", default=False)
         if self.stateful not in (None, stateful):
             raise UnsupportedError(
@@ -183,15 +182,18 @@ class _Builder:
         if not shape.sequence:
             raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
         units = spec.count("units", "output_dim")
-        cell, gates = (LSTM, 4) if spec.kind == "LSTM" else (GRU, 3)
+        cell = _KINDS[spec.kind]
+        gates = len(KERAS_ORDER[cell])
         bias = ("bias",) if spec.flag("use_bias", default=True) else ()
         parameters: dict[str, object] = {
-            **self._weights(spec, "kernel", "recurrent_kernel", *bias),
+            **named(str(spec), arrays, ("kernel", "recurrent_kernel", *bias)),
             "activation": self._word(spec, "activation"),
-            "recurrent_activation": self._word(spec, "recurrent_activation", "inner_activation"),
             "return_sequences": spec.flag("return_sequences", default=False),
             "go_backwards": spec.flag("go_backwards", default=False),
         }
+        if cell is not SimpleRNN:
+            word = self._word(spec, "recurrent_activation", "inner_activation")
+            parameters["recurrent_activation"] = word
         rows: tuple[int, ...] = (gates * units,)
         if cell is GRU:
             # Keras before 2.1 had no such option, and reset before.
@@ -206,7 +208,7 @@ class _Builder:
         return recurrent_layer(spec.name, parameters)
 
     def _dense(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec)
+        check_options(spec)
         units = spec.count("units", "output_dim")
         bias = ("bias",) if spec.flag("use_bias", "bias", default=True) else ()
         parameters: dict[str, object] = {
@@ -241,7 +243,7 @@ class _Builder:
                 )
 
     def _time_distributed(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec, "layer")
+        check_options(spec, "layer")
         inner = read_spec(spec.options.get("layer"))
         if not shape.sequence:
             raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
@@ -255,7 +257,7 @@ class _Builder:
         return replace(step, sequence=True)
 
     def _activation(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec)
+        check_options(spec)
         return self._follow(spec, self._word(spec, "activation"), shape)
 
     def _relu(self, spec: Spec, shape: Shape) -> Shape:
@@ -284,13 +286,13 @@ class _Builder:
 
     def _normalise(self, spec: Spec, shape: Shape) -> Shape:
         read, options = NORMALISATIONS[spec.kind]
-        _check_options(spec, *options)
+        check_options(spec, *options)
         axes = 3 if shape.sequence else 2
         self.chain.affine(spec.name, read(spec, axes, partial(self._weights, spec)))
         return shape
 
     def _masking(self, spec: Spec, shape: Shape) -> Shape:
-        _check_options(spec, "mask_value")
+        check_options(spec, "mask_value")
         if not self._first() or not shape.sequence:
             raise UnsupportedError(
                 f"{spec} is supported as the first layer only, as a mask of the model's own input"

@@ -7,6 +7,7 @@ sequences, and its outputs must be those of the network that was read.
 import copy
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.folding import REFUSED, Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import batch_norm, read_group, with_sequences
-from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer
+from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer, SimpleRNN
 from rnnrtl.network import Network
 
 _ACTIVATIONS = {
@@ -42,8 +43,9 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
     """Build the network of a module; the module itself is left as it is.
 
     `activations` (layer -> activation) says those that `forward` calls as functions.
-    Raises UnsupportedError for a layer that is none of LSTM, GRU, Linear, BatchNorm1d, Identity,
-    Dropout and the activations, ModelError where the trial run gives other outputs.
+    Raises UnsupportedError for a layer that is none of RNN, LSTM, GRU and their cells, Linear,
+    BatchNorm1d, Identity, Dropout and the activations, ModelError where the trial run gives other
+    outputs.
     """
     torch: Any = importlib.import_module("torch")  # imported already, or there were no module
     layers = _layers(torch, module, activations)
@@ -60,14 +62,16 @@ def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[La
     batch_first: bool | None = None
     for name, leaf in _leaves(module):
         where = f"{name!r} ({type(leaf).__name__})" if name else type(leaf).__name__
-        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU | torch.nn.Linear):
-            if not isinstance(leaf, torch.nn.Linear):
+        if isinstance(leaf, torch.nn.RNNBase | torch.nn.RNNCellBase | torch.nn.Linear):
+            if isinstance(leaf, torch.nn.RNNBase):
                 if batch_first not in (None, leaf.batch_first):
                     raise UnsupportedError(
                         f"{where}: batch_first differs from the layers before it"
                     )
                 batch_first = leaf.batch_first
             for layer in read_group(name, leaf.state_dict()):
+                if isinstance(layer, SimpleRNN):
+                    layer = replace(layer, activation=leaf.nonlinearity)
                 chain.add(layer)
                 names.append(layer.name)
                 act.follow(chain, layer.name, activations)
@@ -87,7 +91,7 @@ def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[La
                 f"{where} is not supported: "
                 + REFUSED.get(
                     type(leaf).__name__,
-                    "only LSTM, GRU, Linear, BatchNorm1d, "
+                    "only RNN, LSTM, GRU, their cells, Linear, BatchNorm1d, "
                     + ", ".join((*_ACTIVATIONS, *_TRANSPARENT)),
                 )
             )
@@ -143,9 +147,7 @@ def _trial(torch: Any, module: Any, network: Network) -> Network:
     x = trial_sequences(network.features)
     expected_of = [(way, way.predict(x)) for way in ways(network)]
     batch_first = all(
-        leaf.batch_first
-        for _, leaf in _leaves(module)
-        if isinstance(leaf, torch.nn.LSTM | torch.nn.GRU)
+        leaf.batch_first for _, leaf in _leaves(module) if isinstance(leaf, torch.nn.RNNBase)
     )
     norms = any(isinstance(leaf, torch.nn.BatchNorm1d) for _, leaf in _leaves(module))
     difference, failure = np.inf, ""

@@ -18,7 +18,7 @@ from rnnrtl.errors import ModelError, OutputError
 from rnnrtl.frontends.arrays import INITIAL
 from rnnrtl.frontends.gates import KERAS_ORDER
 from rnnrtl.frontends.values import LIMIT_BYTES
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Recurrent, parts
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Gated, Recurrent, parts
 from rnnrtl.network import Network
 
 
@@ -165,9 +165,10 @@ def _cell(layer: Recurrent) -> dict[str, NDArray[Any]]:
         "recurrent_kernel": _compact(np.concatenate([gate.recurrent_kernel for gate in gates]).T),
         "bias": _compact(bias),
         "activation": np.array(layer.activation),
-        "recurrent_activation": np.array(layer.recurrent_activation),
         "return_sequences": np.array(layer.return_sequences),
     }
+    if isinstance(layer, Gated):
+        arrays["recurrent_activation"] = np.array(layer.recurrent_activation)
     arrays |= {
         INITIAL + state: _compact(values) for state, values in layer.initial.items() if values.any()
     }

@@ -20,7 +20,7 @@ from rnnrtl.frontends.folding import REFUSED, Affine, Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
 from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
-from rnnrtl.frontends.onnx_layers import ACTIVATIONS, dense, recurrent
+from rnnrtl.frontends.onnx_layers import ACTIVATIONS, CELLS, dense, recurrent
 from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.layers import Bidirectional, parts
@@ -136,7 +136,7 @@ class _Run:
                 raise self._unsupported(node)
             return (function(node, values),)
         data = computed[0].numbers
-        if operator in ("LSTM", "GRU"):
+        if operator in CELLS:
             return self._recurrent(node, values)
         if operator == "Shape":
             length = len(data.shape)
@@ -177,7 +177,7 @@ class _Run:
             f"{node} is not supported in this place: "
             + REFUSED.get(
                 node.operator,
-                "only LSTM, GRU, Gemm and MatMul with weights, "
+                "only RNN, LSTM, GRU, Gemm and MatMul with weights, "
                 + ", ".join((*NORMALISATIONS, *ACTIVATIONS))
                 + ", and what moves numbers between them",
             )

@@ -138,8 +138,8 @@ def _node(onnx: Any, node: Any, folder: Path) -> Node:
     name = node.name or next(iter(node.output), "")
     if node.op_type in ("If", "Loop", "Scan"):
         raise UnsupportedError(
-            f"node {name!r} ({node.op_type}) runs other graphs: recurrent layers must be LSTM and "
-            "GRU nodes; load the Keras or PyTorch model itself"
+            f"node {name!r} ({node.op_type}) runs other graphs: recurrent layers must be RNN, LSTM "
+            "and GRU nodes; load the Keras or PyTorch model itself"
         )
     if node.domain not in ("", "ai.onnx"):
         raise UnsupportedError(

@@ -10,11 +10,17 @@ from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.gates import Cell, split
 from rnnrtl.frontends.onnx_graph import Node
 from rnnrtl.frontends.values import as_array
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, SimpleRNN
 
 # W[iofc] and W[zrh] in the descriptions of the two operators; ONNX' c and h are g and n here.
-_ORDER: dict[Cell, tuple[str, ...]] = {LSTM: ("i", "o", "f", "g"), GRU: ("z", "r", "n")}
-_CELLS: dict[str, Cell] = {"LSTM": LSTM, "GRU": GRU}
+_ORDER: dict[Cell, tuple[str, ...]] = {
+    SimpleRNN: ("h",), LSTM: ("i", "o", "f", "g"), GRU: ("z", "r", "n"),
+}  # fmt: skip
+CELLS: Mapping[str, Cell] = {"RNN": SimpleRNN, "LSTM": LSTM, "GRU": GRU}
+"""Operator -> the layer that it is."""
+_DEFAULTS: Mapping[Cell, list[str]] = {
+    SimpleRNN: ["Tanh"], LSTM: ["Sigmoid", "Tanh", "Tanh"], GRU: ["Sigmoid", "Tanh"],
+}  # fmt: skip
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _KNOWN = (
     "hidden_size", "direction", "layout", "activations", "activation_alpha", "activation_beta",
@@ -24,8 +30,8 @@ _KNOWN = (
 
 def recurrent(
     node: Node, name: str, values: Sequence[Any], steps: int
-) -> LSTM | GRU | Bidirectional:
-    """Build the layer of an LSTM or GRU node, over so many steps.
+) -> SimpleRNN | LSTM | GRU | Bidirectional:
+    """Build the layer of a node of `CELLS`, over so many steps.
 
     `values` are its inputs, None for those left out. One in reverse is built as if it read
     forwards: that is told from what it reads.
@@ -44,9 +50,9 @@ def recurrent(
 
 def _direction(
     node: Node, name: str, values: Sequence[Any], steps: int, place: int, count: int
-) -> LSTM | GRU:
+) -> SimpleRNN | LSTM | GRU:
     """Build the layer of one direction, at a place among all `count` of them."""
-    cell = _CELLS[node.operator]
+    cell = CELLS[node.operator]
     given = dict(zip(_INPUTS, [*values, *repeat(None, 8 - len(values))], strict=True))
     unknown = [key for key in node.attributes if key not in _KNOWN]
     if unknown:
@@ -77,15 +83,14 @@ def _direction(
         biases = as_array(given["B"], f"{node.name}.B", (count, 2 * rows))[place]
     words = _words(node, cell, place, count)
     parts = split(_ORDER[cell], weights, inner, biases[:rows], biases[rows:])
-    initial = {
+    words["initial"] = {
         state: _initial(node, f"initial_{state}", given[f"initial_{state}"], units, place)
         for state in cell.states
         if given[f"initial_{state}"] is not None
     }
-    if cell is LSTM:
-        return LSTM(name, parts, True, **words, initial=initial)
-    after = bool(node.get("linear_before_reset", 0))
-    return GRU(name, parts, True, **words, reset_after=after, initial=initial)
+    if cell is GRU:
+        words["reset_after"] = bool(node.get("linear_before_reset", 0))
+    return cell(name, parts, True, **words)
 
 
 def _initial(node: Node, key: str, given: Any, units: int, place: int) -> FloatArray:
@@ -105,8 +110,8 @@ def _initial(node: Node, key: str, given: Any, units: int, place: int) -> FloatA
 
 
 def _words(node: Node, cell: Cell, place: int, count: int) -> dict[str, Any]:
-    """Return the activations of the gates and of the candidate of one direction."""
-    default = ["Sigmoid", "Tanh", "Tanh"] if cell is LSTM else ["Sigmoid", "Tanh"]
+    """Return the activations of the gates, where there are, and of the candidate."""
+    default = _DEFAULTS[cell]
     names = [str(name).lower() for name in node.get("activations", default * count)]
     if len(names) != len(default) * count:
         raise ModelError(f"{node} has {len(names)} activations, expected {len(default) * count}")
@@ -115,6 +120,8 @@ def _words(node: Node, cell: Cell, place: int, count: int) -> dict[str, Any]:
     betas = chain(map(float, node.get("activation_beta", [])), repeat(None))
     found = [_word(node, name, alphas, betas) for name in names]
     found = found[place * len(default) : (place + 1) * len(default)]
+    if cell is SimpleRNN:
+        return {"activation": found[0]}
     if len({*found[1:]}) > 1:
         raise UnsupportedError(
             f"{node}: activations {', '.join(names)}: those of cell and output must be the same"

@@ -15,7 +15,9 @@ from rnnrtl.errors import ModelError, RnnrtlError, UnsupportedError
 from rnnrtl.frontends.npz import check_sizes
 from rnnrtl.frontends.values import LIMIT_BYTES
 
-_MODULES = ("LSTM", "GRU", "Linear", "ReLU", "Sigmoid", "Tanh", "Identity", "Dropout", "Sequential")
+_MODULES = (
+    "RNN", "LSTM", "GRU", "Linear", "ReLU", "Sigmoid", "Tanh", "Identity", "Dropout", "Sequential",
+)  # fmt: skip
 # Where training scripts and Lightning put the weights among other things.
 _WRAPPERS = ("state_dict", "model_state_dict")
 

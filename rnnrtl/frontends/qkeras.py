@@ -1,4 +1,5 @@
-"""Read Keras models of QKeras' layers: QLSTM, QGRU and QDense, their quantised weights bit for bit.
+"""Read Keras models of QKeras' layers: QSimpleRNN, QLSTM, QGRU and QDense, their
+quantised weights bit for bit.
 
 QKeras rounds no sum before its activation and no product of a gate, so that there is no model in
 fixed point whose every bit could be kept. A `PrecisionWarning` says so: weights have their exact
@@ -19,7 +20,7 @@ from rnnrtl.frontends.quantised import WIDEST_SUMS, exact_format
 from rnnrtl.layers import Dense, FloatArray
 from rnnrtl.network import Network
 
-_LAYERS = ("QLSTM", "QGRU", "QDense")
+_LAYERS = ("QSimpleRNN", "QLSTM", "QGRU", "QDense")
 _PASSED = ("InputLayer", "Dropout")
 _QUANTISERS = {"kernel": "kernel", "recurrent_kernel": "recurrent", "bias": "bias"}
 _TOLERANCE = 1e-4  # the model computes in float32

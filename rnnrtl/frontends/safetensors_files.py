@@ -67,8 +67,10 @@ def _ends(parameters: Mapping[str, Any]) -> tuple[int, int] | None:
     if "running_mean" in parameters:  # a batch normalisation
         features = int(parameters["running_mean"].size)
         return features, features
-    taken = parameters.get("weight", parameters.get("weight_ih_l0"))
-    given = parameters.get("weight", parameters.get("weight_hh_l0"))
+    taken, given = (
+        next((parameters[n] for n in ("weight", f"{name}_l0", name) if n in parameters), None)
+        for name in ("weight_ih", "weight_hh")
+    )
     if taken is None or given is None or taken.ndim != 2 or given.ndim != 2:
         return None
     return taken.shape[1], given.shape[0] if "weight" in parameters else given.shape[1]

@@ -3,11 +3,11 @@
 A recurrent layer has weight_ih_l0 (gates*units, features), weight_hh_l0 (gates*units, units) and
 bias_ih_l0, bias_hh_l0 (gates*units,), an LSTM with a projection weight_hr_l0 (proj_size, units) and
 weight_hh_l0 (gates*units, proj_size), with _l1, _l2, ... where layers are stacked; gates i f g o
-(LSTM), r z n (GRU). A bidirectional one has weight_ih_l0_reverse, ... besides. A Linear has weight
-(units, features) and bias (units,). A BatchNorm1d has running_mean and running_var (features,),
-weight and bias (features,) or neither; `eps`, which no state dict holds, is 1e-5, PyTorch's
-default, unless a key of that name is put beside them.
-Source: the `Variables` of torch.nn.LSTM, torch.nn.GRU, torch.nn.Linear and torch.nn.BatchNorm1d.
+(LSTM), r z n (GRU), one alone (RNN); a bidirectional one has weight_ih_l0_reverse, ... besides, and
+a cell the same without _l0. A Linear has weight (units, features) and bias (units,). A BatchNorm1d
+has running_mean and running_var (features,), weight and bias (features,) or neither; `eps`, which
+no state dict holds, is 1e-5, PyTorch's default, unless a key of that name is put beside them.
+Source: the `Variables` of torch.nn.LSTM, GRU, RNN, their cells, Linear and BatchNorm1d.
 """
 
 import re
@@ -21,15 +21,15 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.folding import Affine, Chain, standardised
-from rnnrtl.frontends.gates import PYTORCH_ORDER, cell_of, split
+from rnnrtl.frontends.gates import PYTORCH_ORDER, SHORT, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer, SimpleRNN
 
-_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)_l(\d+)(_reverse)?")
+_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)(?:(_l\d+)(_reverse)?)?")
 _KNOWN = (
-    "weight and bias (Linear), weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (LSTM, GRU), or "
-    "running_mean and running_var (BatchNorm1d)"
+    "weight and bias (Linear), weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (RNN, LSTM, "
+    "GRU), or running_mean and running_var (BatchNorm1d)"
 )
 _NORM = {
     "running_mean": "mean", "running_var": "variance", "weight": "gamma", "bias": "beta",
@@ -59,16 +59,21 @@ def read_state_dict(
 
     A state dict does not hold what has no weights. `activations` (layer -> activation) says it; it
     must for every Linear and BatchNorm1d that another layer follows, unless the two are neighbours
-    in a Sequential. The last Linear is linear by default. All steps of the last recurrent layer are
-    given on where nothing follows it (as torch.nn.LSTM itself does), else only its last state.
+    in a Sequential, and for every RNN, whose own nonlinearity it is: nothing else may follow one.
+    The last Linear is linear by default. All steps of the last recurrent layer are given on where
+    nothing follows it (as torch.nn.LSTM itself does), else only its last state.
     """
     found = [each for prefix, parameters in groups.items() for each in _found(prefix, parameters)]
     act.check_names((each.name for each in found), activations)
+    _check_plain(found, activations)
     _check_gaps(found, activations)
     chain = Chain()
     for each in found:
         if isinstance(each.layer, Affine):
             chain.affine(each.name, each.layer)
+        elif isinstance(each.layer, SimpleRNN):
+            chain.add(replace(each.layer, activation=activations[each.name]))
+            continue
         else:
             chain.add(each.layer)
         act.follow(chain, each.name, activations)
@@ -146,7 +151,7 @@ def with_sequences(
 
 
 def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ...]:
-    """Build what one prefix holds: a Linear, or the stacked layers of an LSTM or a GRU."""
+    """Build what one prefix holds: a Linear, or the stacked layers of an LSTM, a GRU or an RNN."""
     for name in parameters:
         match = _RECURRENT.fullmatch(name)
         if match is None and name not in ("weight", "bias"):
@@ -156,10 +161,11 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
     for name in ("weight", "bias"):
         if name in parameters:
             raise ModelError(f"unknown key {joined(prefix, name)!r} in a recurrent layer")
-    depths = sorted({int(match[3]) for name in parameters if (match := _RECURRENT.fullmatch(name))})
-    if depths != list(range(len(depths))):
-        missing = next(depth for depth in range(len(depths)) if depth not in depths)
-        raise ModelError(f"{joined(prefix, f'weight_ih_l{missing}')!r} is missing")
+    found = {match[3] or "" for name in parameters if (match := _RECURRENT.fullmatch(name))}
+    depths = [""] if found == {""} else [f"_l{depth}" for depth in range(len(found))]
+    for depth in depths:
+        if depth not in found:
+            raise ModelError(f"{joined(prefix, f'weight_ih{depth}')!r} is missing")
     reverse = any((match := _RECURRENT.fullmatch(name)) and match[4] for name in parameters)
     made = _bidirectional if reverse else _recurrent
     return tuple(made(prefix, parameters, depth, stacked=len(depths) > 1) for depth in depths)
@@ -181,7 +187,7 @@ def _linear(prefix: str, parameters: Mapping[str, object]) -> Dense:
 
 
 def _bidirectional(
-    prefix: str, parameters: Mapping[str, object], depth: int, *, stacked: bool
+    prefix: str, parameters: Mapping[str, object], depth: str, *, stacked: bool
 ) -> Bidirectional:
     forward, backward = (
         _recurrent(prefix, parameters, depth, stacked=stacked, suffix=suffix)
@@ -193,9 +199,9 @@ def _bidirectional(
 
 
 def _recurrent(
-    prefix: str, parameters: Mapping[str, object], depth: int, *, stacked: bool, suffix: str = ""
-) -> LSTM | GRU:
-    end = f"_l{depth}{suffix}"
+    prefix: str, parameters: Mapping[str, object], depth: str, *, stacked: bool, suffix: str = ""
+) -> SimpleRNN | LSTM | GRU:
+    end = f"{depth}{suffix}"
 
     def key(parameter: str) -> str:
         return joined(prefix, f"{parameter}{end}")
@@ -222,7 +228,7 @@ def _recurrent(
         recurrent_bias = as_array(value("bias_hh"), key("bias_hh"), (rows,))
     else:
         bias = recurrent_bias = np.zeros(rows)
-    name = identifier(prefix, fallback=cell.__name__.lower()) + (f"_l{depth}" if stacked else "")
+    name = identifier(prefix, fallback=SHORT[cell]) + (depth if stacked else "")
     gates = split(PYTORCH_ORDER[cell], kernel, recurrent, bias, recurrent_bias)
     return cell(name, gates, **options)
 
@@ -233,11 +239,28 @@ def _place(prefix: str) -> tuple[str, int] | None:
     return (container, int(last)) if last.isdecimal() else None
 
 
+def _check_plain(found: list[_Found], activations: Mapping[str, str]) -> None:
+    """Raise where nobody says whether an RNN has tanh or relu."""
+    unknown = [
+        each.name
+        for each in found
+        if isinstance(each.layer, SimpleRNN) and each.name not in activations
+    ]
+    if unknown:
+        example = ", ".join(f'"{name}": "tanh"' for name in unknown)
+        raise ModelError(
+            f"a state dict does not say the nonlinearity of the RNN {', '.join(unknown)}: say it "
+            f"with activations={{{example}}}, or load the module itself"
+        )
+
+
 def _check_gaps(found: list[_Found], activations: Mapping[str, str]) -> None:
     """Raise where something without weights may stand after a layer and nobody says what."""
     unknown: list[str] = []
     for before, after in pairwise(found):
-        if before.name in activations or not (
+        # What is said of an RNN is its own nonlinearity.
+        plain = isinstance(before.layer, SimpleRNN)
+        if (before.name in activations and not plain) or not (
             isinstance(before.layer, Dense | Affine) or isinstance(after.layer, Dense | Affine)
         ):
             continue
@@ -247,6 +270,11 @@ def _check_gaps(found: list[_Found], activations: Mapping[str, str]) -> None:
         )
         # A layer in front of the first Linear of a Sequential: a Dropout, or a ReLU?
         starts = next_place is None or next_place[1] == 0
+        if plain and not neighbours and not starts:
+            raise ModelError(
+                f"a state dict does not say what stands between {before.name} and {after.name}: "
+                "load the module itself"
+            )
         if not neighbours and (isinstance(before.layer, Dense | Affine) or not starts):
             unknown.append(f"{before.name} and {after.name}")
     if unknown:

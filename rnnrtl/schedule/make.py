@@ -176,7 +176,9 @@ class _Maker:
         does, with None one.
         """
         best, shortest = self.fastest_loops(choices)
-        loop = max(shortest.values(), default=1)
+        # Turns take their cycles also where weights of zero leave no loop.
+        turns = [reuse.cycles for reuse in choices.reuse.values()]
+        loop = max([1, *shortest.values(), *turns])
         if phases is not None:
             best = replace(best, phases=phases or loop)
         return self.earliest(best, shortest), loop

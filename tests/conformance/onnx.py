@@ -103,13 +103,11 @@ OWN = {"H": np.array([0.5, -0.75], np.float32).reshape(2, 1, 1).repeat(BATCH, 1)
 def plain() -> Iterator[Case]:
     """Yield what all three operators have."""
     for kind in ("LSTM", "GRU", "RNN"):
-        other = Refused("(RNN) is not supported") if kind == "RNN" else None
 
         def case(
-            option: str, text: str, answer: Answer = WORKS, kind: str = kind,
-            other: Answer | None = other, **options: Any,
+            option: str, text: str, answer: Answer = WORKS, kind: str = kind, **options: Any,
         ) -> Case:  # fmt: skip
-            return Case("ONNX", kind, option, other or answer, graph(text, kind=kind, **options))
+            return Case("ONNX", kind, option, answer, graph(text, kind=kind, **options))
 
         yield case("every step", joined(node(kind), EVERY))
         yield case("the last step", joined(node(kind), LAST))
@@ -153,10 +151,9 @@ def plain() -> Iterator[Case]:
                    joined(node(kind), squeezed("s", "one", output="t"),
                           node(kind, inputs="t, W2, R2, B2", outputs="s2, h2"),
                           "y = Squeeze (h2, zero)"))  # fmt: skip
-        if kind != "RNN":
-            for opset in OPSETS:
-                text = joined(node(kind), squeezed("h", "zero", opset))
-                yield case(f"opset {opset}", text, opset=opset)
+        for opset in OPSETS:
+            text = joined(node(kind), squeezed("h", "zero", opset))
+            yield case(f"opset {opset}", text, opset=opset)
 
 
 def cases() -> list[Case]:

@@ -137,7 +137,7 @@ def exported(make: pytorch.Make, opset: int = 17) -> Build:
 EXPORTS: Mapping[str, tuple[pytorch.Make, Answer]] = {
     "LSTM": (pytorch.rnn("LSTM"), WORKS),
     "GRU": (pytorch.rnn("GRU"), WORKS),
-    "RNN": (pytorch.rnn("RNN"), Refused("(RNN) is not supported")),
+    "RNN": (pytorch.rnn("RNN"), WORKS),
     "LSTM, num_layers=2": (pytorch.rnn("LSTM", num_layers=2), WORKS),
     "LSTM, bias=False": (pytorch.rnn("LSTM", bias=False), WORKS),
     "GRU, bidirectional": (pytorch.rnn("GRU", bidirectional=True), WORKS),

@@ -121,7 +121,6 @@ LAYER: Mapping[str, tuple[Mapping[str, Any], Answer]] = {
     "bidirectional=True, bias=False": ({"bidirectional": True, "bias": False}, WORKS),
     "bidirectional=True, num_layers=2": ({"bidirectional": True, "num_layers": 2}, WORKS),
 }  # fmt: skip
-PLAIN = Refused("RNN is not supported")
 
 
 def _layer(kind: str, options: Mapping[str, Any]) -> Make:
@@ -139,16 +138,15 @@ def layers() -> Iterator[Case]:
         for option, (given, answer) in LAYER.items():
             first = given.get("batch_first", True)
             build = live(_layer(kind, given), batch_first=first)
-            yield Case("PyTorch", kind, option, PLAIN if kind == "RNN" else answer, build)
-    yield Case("PyTorch", "RNN", "nonlinearity='relu'", PLAIN,
+            yield Case("PyTorch", kind, option, answer, build)
+    yield Case("PyTorch", "RNN", "nonlinearity='relu'", WORKS,
                live(_layer("RNN", {"nonlinearity": "relu"})))  # fmt: skip
     yield Case("PyTorch", "LSTM", "proj_size=1", WORKS, live(rnn("LSTM", proj_size=1)))
     for kind in ("GRU", "RNN"):
         yield Case("PyTorch", kind, "proj_size", NotMeaningful("only torch.nn.LSTM has it"))
     for kind in ("LSTMCell", "GRUCell", "RNNCell"):
         by_hand = own(_loop, cell=nn(kind, FEATURES, UNITS))
-        answer = Refused(f"({kind}) is not supported")
-        yield Case("PyTorch", kind, "in a loop of the user's", answer, live(by_hand))
+        yield Case("PyTorch", kind, "in a loop of the user's", WORKS, live(by_hand))
 
 
 def _loop(module: Any, x: Any) -> Any:
