@@ -141,7 +141,8 @@ def other(values: Any, rng: Rng) -> Any:
             return np.rint(values * 10).astype(np.int64)
         case 6:
             return values.astype(np.float16)
-    flat[place : place + 1] = rng.choice([np.nan, np.inf, -np.inf, 1e38])
+    odd = [np.nan, np.inf, -np.inf, 1e38] if values.dtype.kind == "f" else [-1, 0, 99]
+    flat[place : place + 1] = rng.choice(odd)
     return values
 
 
@@ -151,8 +152,7 @@ def by_numbers(path: Path, rng: Rng) -> None:
         import onnx
 
         model = onnx.load_model_from_string(content(path.name))
-        tensors = model.graph.initializer
-        tensor = tensors[int(rng.integers(len(tensors)))]
+        tensor = _tensor(model, rng)
         changed = other(onnx.numpy_helper.to_array(tensor), rng)
         tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
         path.write_bytes(model.SerializeToString())
@@ -162,6 +162,14 @@ def by_numbers(path: Path, rng: Rng) -> None:
         given = arrays(np.random.default_rng(1))
         key = str(rng.choice(sorted(given)))
         path.write_bytes(written(path.name, {**given, key: other(given[key], rng)}))
+
+
+def _tensor(model: Any, rng: Rng) -> Any:
+    """Return one of the tensors of a graph; exporters write them in two places."""
+    constants = (node for node in model.graph.node if node.op_type == "Constant")
+    inside = [each.t for node in constants for each in node.attribute if each.name == "value"]
+    tensors = [*model.graph.initializer, *inside]
+    return tensors[int(rng.integers(len(tensors)))]
 
 
 def _by_numbers_hdf5(path: Path, rng: Rng) -> None:
@@ -196,8 +204,8 @@ def by_size(path: Path, rng: Rng) -> None:
         import onnx
 
         model = onnx.load_model_from_string(content(path.name))
-        tensors = model.graph.initializer
-        tensors[int(rng.integers(len(tensors)))].dims[0] = many
+        tensor = _tensor(model, rng)
+        tensor.dims[:] = [many, *tensor.dims[1:]]
         path.write_bytes(model.SerializeToString())
     elif path.suffix == ".pt":
         import torch

@@ -26,6 +26,7 @@ from tests.conformance.matrix import CASES
 from tests.conformance.page import PAGE, last_ran, page
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of NumPy 2 on PyTorch
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Case, tmp_path: Path) -> None:
     needs = FRAMEWORKS[case.framework]

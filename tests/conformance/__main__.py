@@ -41,6 +41,7 @@ def _holds(case: Case) -> bool:
     """Run a case; print what is wrong with it."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras' own, of NumPy 2 on PyTorch
         try:
             case.check(Path(folder))
         except Exception as error:

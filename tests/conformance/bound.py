@@ -104,6 +104,11 @@ class BoundedNumbers(RealNumbers):
         assert isinstance(b, Bounded)
         return Bounded(bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error)))
 
+    def all_equal(self, x: Real, value: float, form: Any) -> Bounded:
+        assert isinstance(x, Bounded)
+        equal = (x.value == value).all(axis=-1, keepdims=True)
+        return Bounded(bounded(equal.astype(np.float64), 0.0))
+
     def lookup(
         self, x: Real, function: str, output: Any, input_: Any, *, fast: bool = False
     ) -> Bounded:
@@ -140,5 +145,6 @@ def _rounded(values: Array, form: Format) -> Array:
 def error_bound(network: Network, precision: Precision, x: Array) -> Array:
     """Return the bound on the error of every output, of the shape of `Network.predict`."""
     inputs = in_format(x, 0.0, precision.format("", "input"))
-    result = run(network.layers, inputs, BoundedNumbers(), precision.format)
+    mask = network.mask_value
+    result = run(network.layers, inputs, BoundedNumbers(), precision.format, mask_value=mask)
     return np.asarray(result).imag

@@ -1,6 +1,6 @@
 """All cases."""
 
-from tests.conformance import onnx, onnx_chains, pytorch, pytorch_files, pytorch_forwards
+from tests.conformance import keras, onnx, onnx_chains, pytorch, pytorch_files, pytorch_forwards
 from tests.conformance.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -9,4 +9,5 @@ CASES: tuple[Case, ...] = (
     *pytorch_files.cases(),
     *onnx.cases(),
     *onnx_chains.cases(),
+    *keras.cases(),
 )
