@@ -63,7 +63,8 @@ def _model(*, cell: str = "QGRU", sequences: bool = False, seed: int = 0, **laye
     rng = np.random.default_rng(seed)
     for part in (model.layers[0].cell, *model.layers[1:]):
         for variable in (part.kernel, part.bias, getattr(part, "recurrent_kernel", part.bias)):
-            variable.assign(rng.normal(0, 0.8, variable.shape))
+            if variable is not None:
+                variable.assign(rng.normal(0, 0.8, variable.shape))
     return model
 
 
