@@ -204,8 +204,8 @@ CHAINS: Mapping[str, Mapping[str, tuple[Make, Answer]]] = {
         "Add of a branch": (functional(residual), no("(Add) is not supported")),
         "several outputs": (functional(two_outputs), no("output_layers: only models with one")),
         "a model in a model": (nested, no("a model inside the model")),
-        "RNN(LSTMCell)": (cells, no("(RNN) is not supported")),
-        "RNN of stacked cells": (stacked_cells, no("(RNN) is not supported")),
+        "RNN(LSTMCell)": (cells, WORKS),
+        "RNN of stacked cells": (stacked_cells, WORKS),
         "Lambda": (
             lambda k: [k.layers.LSTM(UNITS), k.layers.Lambda(lambda x: x * 2)],
             no("(Lambda) is not supported"),
