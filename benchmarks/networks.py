@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.demo.jets import tagger, test_jets
-from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer
+from rnnrtl.layers import GRU, LSTM, Dense, Gate, Layer, Recurrent
 from rnnrtl.network import Network
 
 Array = NDArray[np.float64]
@@ -118,6 +118,7 @@ def precision(name: str, cell: str, form: str) -> str | dict[str, str] | None:
             y = net.replace(layers=net.layers[: number + 1]).predict(x)
             formats[f"{layer.name}.output"] = _fitting(12, y)
         else:
+            assert isinstance(layer, Recurrent)
             gates = layer.gates.values()
             weights = {
                 "kernel": [gate.kernel for gate in gates],

@@ -22,7 +22,16 @@ from rnnrtl.frontends import load, save
 from rnnrtl.generation import generate
 from rnnrtl.graph.overflow import Saturation
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, SimpleRNN
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    Gate,
+    MaxPooling,
+    SimpleRNN,
+)
 from rnnrtl.network import Network
 from rnnrtl.streaming import Stream
 from rnnrtl.tuning import (
@@ -43,6 +52,7 @@ __all__ = [
     "LSTM",
     "Accuracy",
     "AreaUnderCurve",
+    "AveragePooling",
     "Bidirectional",
     "Dense",
     "Design",
@@ -50,6 +60,7 @@ __all__ = [
     "Found",
     "Gate",
     "InputError",
+    "MaxPooling",
     "ModelError",
     "Network",
     "OutputError",

@@ -131,7 +131,7 @@ class Design:
             steps_per_beat=self._steps_per_beat,
             strategy=self._strategy,
             balanced=self.options.reuse_factor != (1, 1),
-            reuse={loop.layer: self.reuse[loop.layer] for loop in graph.loops if self.reuse},
+            reuse={p.layer: self.reuse[p.layer] for p in graph.loops if p.layer in self.reuse},
             weight_storage=self.options.weight_storage,
             multipliers=self._multipliers,
         )

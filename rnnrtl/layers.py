@@ -9,11 +9,31 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.pooling import AveragePooling, MaxPooling
+from rnnrtl.stepping import FloatArray, Stepping, checked
 
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "ACTIVATIONS",
+    "GATE_ACTIVATIONS",
+    "GRU",
+    "HEAD_ACTIVATIONS",
+    "LSTM",
+    "MERGES",
+    "AveragePooling",
+    "Bidirectional",
+    "Dense",
+    "FloatArray",
+    "Gate",
+    "Layer",
+    "MaxPooling",
+    "Part",
+    "Recurrent",
+    "Stepping",
+    "changed",
+    "parts",
+]
 
 ACTIVATIONS = (
     "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2",
@@ -31,21 +51,6 @@ GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_sigm
 
 MERGES = ("concat", "sum", "mul", "ave")
 """How a Bidirectional layer's outputs become one; "ave" is half of "sum"."""
-
-
-def _checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:
-    """Return `values` as a read-only finite float64 array, of `shape` where one is given."""
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{what} is not an array of real numbers: {error}") from None
-    if shape is not None and array.shape != shape:
-        raise ModelError(f"{what} has shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ModelError(f"{what} is {array[where]} at index {where}: every weight must be finite")
-    array.setflags(write=False)
-    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ def _made(kind: "type[Recurrent]", members: Mapping[str, Any]) -> "Recurrent":
 
 
 @dataclass(frozen=True, eq=False)
-class Recurrent:
+class Recurrent(Stepping):
     """What recurrent layers share: named gates of equal shapes, and which steps are given on.
 
     Members
@@ -122,7 +127,7 @@ class Recurrent:
         gates = {
             gate: Gate(
                 **{
-                    part: _checked(
+                    part: checked(
                         getattr(self.gates[gate], part), f"{self.name}.{part} of gate {gate}", shape
                     )
                     for part, shape in shapes.items()
@@ -149,7 +154,7 @@ class Recurrent:
                 f"{', '.join(self.states)}"
             )
         return {
-            state: _checked(
+            state: checked(
                 self.initial.get(state, np.zeros(self.lanes(state))),
                 f"initial {state} of {self.name}",
                 (self.lanes(state),),
@@ -235,13 +240,13 @@ class LSTM(Gated):
     def __post_init__(self) -> None:
         if self.projection is not None:
             what = f"projection of {self.name}"
-            projection = _checked(self.projection, what)
+            projection = checked(self.projection, what)
             if projection.ndim != 2 or 0 in projection.shape:
                 raise ModelError(f"{what} has shape {projection.shape}, expected (outputs, units)")
             object.__setattr__(self, "projection", projection)
         super().__post_init__()
         if self.projection is not None:
-            _checked(self.projection, what, (self.outputs, self.units))
+            checked(self.projection, what, (self.outputs, self.units))
 
     @property
     def outputs(self) -> int:
@@ -289,14 +294,14 @@ class Dense:
     activation: str = "linear"
 
     def __post_init__(self) -> None:
-        kernel = _checked(self.kernel, f"{self.name}.kernel")
+        kernel = checked(self.kernel, f"{self.name}.kernel")
         if kernel.ndim != 2 or 0 in kernel.shape:
             raise ModelError(
                 f"{self.name}.kernel has shape {kernel.shape}, expected (units, features)"
             )
         object.__setattr__(self, "kernel", kernel)
         object.__setattr__(
-            self, "bias", _checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
+            self, "bias", checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
         )
         if self.activation == "argmax" and kernel.shape[0] == 1:
             raise ModelError(f"Dense {self.name!r}: argmax of one unit is always 0")
@@ -405,9 +410,9 @@ class Bidirectional:
         return self.forward.parameters + self.backward.parameters
 
 
-Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional
-Part = Recurrent | Dense
-"""A layer with weights of its own: all but bidirectional ones."""
+Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling
+Part = Recurrent | Dense | AveragePooling | MaxPooling
+"""A layer by itself: all but bidirectional ones."""
 
 
 def parts(layer: Layer) -> tuple[Part, ...]:

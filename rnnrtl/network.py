@@ -11,7 +11,18 @@ import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer, Part, Recurrent, parts
+from rnnrtl.layers import (
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    FloatArray,
+    Layer,
+    Part,
+    Recurrent,
+    Stepping,
+    parts,
+)
+from rnnrtl.stepping import count
 
 if TYPE_CHECKING:
     from rnnrtl.streaming import Stream
@@ -45,18 +56,26 @@ class Network:
     def __post_init__(self) -> None:
         if not self.layers:
             raise ModelError("a network needs at least one layer, got none")
-        if self.steps is not None and (
-            isinstance(self.steps, bool)
-            or not isinstance(self.steps, int | np.integer)  # type: ignore[redundant-expr]
-            or self.steps < 1
-        ):
-            raise ModelError(f"steps must be a positive integer, not {self.steps!r}")
         if self.steps is not None:
-            object.__setattr__(self, "steps", int(self.steps))
+            object.__setattr__(self, "steps", count(self.steps, "steps"))
+        for layer in self.layers:
+            if isinstance(layer, AveragePooling) and layer.steps != self.steps:
+                if self.steps is not None:
+                    raise ModelError(
+                        f"layer {layer.name!r} divides by {layer.steps} steps, but steps is "
+                        f"{self.steps}"
+                    )
+                object.__setattr__(self, "steps", layer.steps)
         if not isinstance(self.stateful, bool):
             raise ModelError(f"stateful must be True or False, not {self.stateful!r}")
         if self.stateful and not self.recurrent:
             raise ModelError("stateful is for recurrent layers, and the network has none")
+        for layer in self.layers if self.stateful else ():
+            if isinstance(layer, Stepping) and not isinstance(layer, Recurrent):
+                raise UnsupportedError(
+                    f"stateful is for recurrent layers, but {layer.name!r} is a "
+                    f"{type(layer).__name__}, which begins anew with each sequence"
+                )
         both = [layer.name for layer in self.layers if isinstance(layer, Bidirectional)]
         if self.stateful and (both or self.backwards):
             raise UnsupportedError(
@@ -80,7 +99,7 @@ class Network:
                 )
         ended = False
         for layer in self.layers:
-            if isinstance(layer, Recurrent | Bidirectional):
+            if isinstance(layer, Stepping | Bidirectional):
                 if ended:
                     raise ModelError(
                         f"layer {layer.name!r} needs a sequence, but a layer before it gives only "
@@ -127,9 +146,15 @@ class Network:
         return tuple(part for part in self.parts if isinstance(part, Recurrent))
 
     @property
+    def fixed_steps(self) -> bool:
+        """Whether every sequence must have `steps` time steps."""
+        return any(isinstance(layer, AveragePooling) for layer in self.layers)
+
+    @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
-        return all(layer.return_sequences for layer in self.recurrent)
+        stepping = (each for each in self.layers if isinstance(each, Stepping | Bidirectional))
+        return all(layer.return_sequences for layer in stepping)
 
     @property
     def backwards(self) -> tuple[str, ...]:

@@ -25,7 +25,17 @@ from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.layers import GRU, LSTM, Dense, Gate, Part, SimpleRNN, changed
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Dense,
+    Gate,
+    MaxPooling,
+    Part,
+    SimpleRNN,
+    changed,
+)
 from rnnrtl.lut.measure import apply
 from rnnrtl.lut.search import build_table
 from rnnrtl.network import Network
@@ -132,6 +142,8 @@ class QuantizedNetwork(torch.nn.Module):
 
 def _weights(layer: Part) -> dict[str, NDArray[np.float64]]:
     """Return the constants that a layer's equations have; two biases that are added are one."""
+    if isinstance(layer, AveragePooling | MaxPooling):
+        return {}
     if isinstance(layer, Dense):
         return {"kernel": layer.kernel, "bias": layer.bias}
     found = {}
@@ -185,6 +197,8 @@ _LIVE: Mapping[type[Part], type[Part]] = {
 
 def _with_weights(layer: Part, weights: Mapping[str, Any], *, live: bool = False) -> Part:
     """Return a layer with other weights, by the keys of `_weights`."""
+    if isinstance(layer, AveragePooling | MaxPooling):
+        return layer
     changes: dict[str, Any] = dict(weights)
     if not isinstance(layer, Dense):
         changes = {key: value for key, value in weights.items() if "/" not in key}
@@ -271,6 +285,15 @@ class _FakeNumbers:
         if id(matrix) not in self._matrices:
             self._matrices[id(matrix)] = _Fake(matrix).to(form).values
         return _Fake(x.values @ self._matrices[id(matrix)].T)
+
+    def zero(self, x: _Fake) -> _Fake:
+        return _Fake(torch.zeros_like(x.values))
+
+    def lowest(self, x: _Fake) -> _Fake:
+        return _Fake(torch.full_like(x.values, -torch.inf))
+
+    def total(self, a: _Fake, x: _Fake, most: int) -> _Fake:
+        return a + x
 
     def joined(self, vectors: Sequence[_Fake]) -> _Fake:
         batch = max((vector.values for vector in vectors), key=lambda v: v.ndim).shape[:-1]

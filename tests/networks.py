@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Gate, Gated, Layer, Recurrent, SimpleRNN
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    Gate,
+    Gated,
+    Layer,
+    MaxPooling,
+    Recurrent,
+    SimpleRNN,
+)
 from rnnrtl.network import Network
 from tests import float_reference
 from tests.float_reference import Array
@@ -111,6 +123,10 @@ def reference(net: Network, x: Array) -> Array:
                 forward = forward[:, -1]
                 backward = backward[:, -1 if layer.last_output else 0]
             y = MERGED[layer.merge](forward, backward)
+        elif isinstance(layer, AveragePooling):
+            y = y.sum(axis=1) / y.shape[1]
+        elif isinstance(layer, MaxPooling):
+            y = y.max(axis=1)
         else:
             y = states_of(layer, y[:, ::-1] if layer.go_backwards else y)
             y = y if layer.return_sequences else y[:, -1]

@@ -46,7 +46,7 @@ def test_formats_fit_the_weights(name: str) -> None:
             kernels = (
                 [layer.kernel]
                 if isinstance(layer, Dense)
-                else [gate.kernel for gate in layer.gates.values()]
+                else [gate.kernel for gate in layer.gates.values()]  # type: ignore[union-attr]
             )
             largest = max(np.abs(kernel).max() for kernel in kernels)
             assert form.width == 8

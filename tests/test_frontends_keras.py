@@ -109,6 +109,27 @@ def test_random_model(tmp_path: Path, seed: int) -> None:
     assert_same(tmp_path / "only.weights.h5", x, y, architecture=tmp_path / "model.json")
 
 
+@pytest.mark.parametrize("kind", ["GlobalAveragePooling1D", "GlobalMaxPooling1D"])
+def test_pooling(tmp_path: Path, kind: str) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((STEPS, FEATURES)),
+            layers.GRU(4, return_sequences=True),
+            layers.BatchNormalization(),
+            getattr(layers, kind)(),
+            layers.Dense(2, activation="tanh"),
+        ]
+    )
+    rng = np.random.default_rng(3)
+    model.set_weights([np.abs(rng.normal(0, 0.6, w.shape)) + 0.1 for w in model.get_weights()])
+    x = rng.standard_normal((3, STEPS, FEATURES)).astype(np.float32)
+    y = keras.ops.convert_to_numpy(model(x, training=False))
+    model.save(tmp_path / "model.keras")
+    for source in (model, tmp_path / "model.keras"):
+        assert_same(source, x, y)
+
+
 def test_stateful_model(tmp_path: Path) -> None:
     """Called again it goes on from where it was, and so does a stream."""
     rng = np.random.default_rng(7)

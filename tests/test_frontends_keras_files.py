@@ -113,6 +113,39 @@ def head(kind: str = "Dense", **options: Any) -> dict[str, Any]:
     return made.entry(kind, {**base, **options})
 
 
+def pooled(**options: Any) -> dict[str, Any]:
+    return made.entry("GlobalAveragePooling1D", {"name": "pool", **options})
+
+
+def test_pooling_over_time(tmp_path: Path) -> None:
+    every = lstm(return_sequences=True)
+    x = np.random.default_rng(6).standard_normal((3, 6, FEATURES))
+    states = load(archive(tmp_path, made.sequential(every), lstm=made.weights("lstm"))).predict(x)
+    kernel, bias = made.dense_weights()
+    for kind, vector in (("Average", states.mean(axis=1)), ("Max", states.max(axis=1))):
+        pool = made.entry(f"Global{kind}Pooling1D", {"name": "pool", "keepdims": False})
+        network = load(archive(tmp_path, made.sequential(every, pool, made.HEAD)))
+        np.testing.assert_allclose(network.predict(x), vector @ kernel + bias, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layers", "steps", "error", "words"),
+    [
+        ([pooled()], None, ModelError, "leaves open how many there are"),
+        ([pooled(keepdims=True)], 6, UnsupportedError, "keepdims=True"),
+        ([pooled(data_format="channels_first")], 6, UnsupportedError, "channels_first"),
+        ([pooled(), pooled(name="again")], 6, ModelError, "'again'.*needs a sequence"),
+    ],
+)
+def test_pooling_that_cannot_be_read(
+    tmp_path: Path, layers: Any, steps: int | None, error: Any, words: str
+) -> None:
+    config = made.sequential(lstm(return_sequences=True), *layers)
+    config["config"]["layers"][0]["config"]["batch_shape"][1] = steps
+    with pytest.raises(error, match=words):
+        load(archive(tmp_path, config, lstm=made.weights("lstm")))
+
+
 SAME: dict[str, list[dict[str, Any]]] = {
     "flatten": [made.RNN, head("Flatten"), made.HEAD],
     "reshape": [made.RNN, head("Reshape", target_shape=[UNITS]), made.HEAD],

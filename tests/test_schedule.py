@@ -3,10 +3,12 @@
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.generation import generate
+from rnnrtl.layers import Dense
 from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.schedule import Schedule
@@ -118,11 +120,9 @@ def test_figures() -> None:
 
 
 def test_multipliers_are_the_products_that_are_no_shifts() -> None:
-    net = network(dense(3, 2))
-    layer = net.layers[0]
     # Powers of two, their neighbours and sums of these; 43 and 85 are neither.
     kernel = [[0.5, -4.0, 0.0], [0.75, 43 / 128, -85 / 128]]
-    net = network(type(layer)("head", kernel, [0.25, 1.0]))  # type: ignore[arg-type]
+    net = network(Dense("head", np.array(kernel), np.array([0.25, 1.0])))
     assert generate(net, "fixed<12,5>", strategy="dsp").schedule.multipliers == 2
     assert generate(net, "fixed<12,5>", strategy="shift_add").schedule.multipliers == 0
 

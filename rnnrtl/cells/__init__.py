@@ -1,28 +1,35 @@
-"""Recurrent and dense cells, each its textbook equations written once."""
+"""Recurrent cells and other layers, each its textbook equations written once."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rnnrtl.cells import bidirectional, dense, gru, lstm, simple_rnn
-from rnnrtl.layers import GRU, LSTM, Recurrent, SimpleRNN
+from rnnrtl.cells import bidirectional, dense, gru, lstm, pooling, simple_rnn
+from rnnrtl.fixedpoint.format import Format
+from rnnrtl.layers import GRU, LSTM, AveragePooling, MaxPooling, Recurrent, SimpleRNN, Stepping
 
-_CELLS: Mapping[type[Recurrent], Any] = {SimpleRNN: simple_rnn, LSTM: lstm, GRU: gru}
+_CELLS: Mapping[type[Stepping], Any] = {
+    SimpleRNN: simple_rnn, LSTM: lstm, GRU: gru,
+    MaxPooling: pooling.Largest, AveragePooling: pooling.Mean,
+}  # fmt: skip
+
+
+def _cell(layer: Stepping) -> Any:
+    return next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
 
 
 def step(
-    layer: Recurrent,
+    layer: Stepping,
     x: Any,
     state: Mapping[str, Any],
     numbers: Any,
     form: Any,
     masked: Any = None,
 ) -> dict[str, Any]:
-    """Return the state after a time step; its "h" is what the layer gives on.
+    """Return the states after a time step, and as "h" what the layer gives on.
 
-    Where `masked`, one lane, is 1, the state stays as it is.
+    Where `masked`, one lane, is 1, the states of a recurrent layer stay as they are.
     """
-    cell = next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
-    following: dict[str, Any] = cell.step(layer, x, state, numbers, form)
+    following: dict[str, Any] = _cell(layer).step(layer, x, state, numbers, form)
     if masked is None:
         return following
     return {
@@ -31,9 +38,37 @@ def step(
     }
 
 
+def initial(layer: Stepping, x: Any, numbers: Any, form: Any) -> dict[str, Any]:
+    """Return the states before the first step, for a layer that takes vectors such as x."""
+    if isinstance(layer, Recurrent):
+        return {
+            name: numbers.constant(layer.initial[name], form(tensor))
+            for name, tensor in layer.states.items()
+        }
+    before: dict[str, Any] = _cell(layer).initial(layer, x, numbers)
+    return before
+
+
+def format_of_steps(layer: Stepping, form: Any, taken: Format) -> Format:
+    """Return the format of what a layer gives on for vectors in the format `taken`."""
+    if isinstance(layer, Recurrent):
+        found: Format = form("hidden")
+    else:
+        found = _cell(layer).result_format(form, taken)
+    return found
+
+
 apply_dense = dense.apply
 format_of_dense = dense.result_format
 merged = bidirectional.merged
 format_of_merged = bidirectional.result_format
 
-__all__ = ["apply_dense", "format_of_dense", "format_of_merged", "merged", "step"]
+__all__ = [
+    "apply_dense",
+    "format_of_dense",
+    "format_of_merged",
+    "format_of_steps",
+    "initial",
+    "merged",
+    "step",
+]

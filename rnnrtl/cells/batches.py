@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
+from rnnrtl.layers import Bidirectional, Dense, Layer, Stepping
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def run(
 
 
 def _steps(
-    layer: Recurrent,
+    layer: Stepping,
     value: Any,
     numbers: Any,
     form: Callable[..., Format],
@@ -98,13 +98,10 @@ def _steps(
     *,
     backwards: bool,
 ) -> list[Any]:
-    """Return the hidden states of all steps, in the order in which they are read."""
+    """Return what a layer gives at all steps, in the order in which they are read."""
     masks = masks or [None] * value.shape[1]
     if states is None:
-        state = {
-            name: numbers.constant(layer.initial[name], form(tensor))
-            for name, tensor in layer.states.items()
-        }
+        state = cells.initial(layer, numbers.vector(value[:, 0]), numbers, form)
     else:
         state = {name: numbers.vector(kept) for name, kept in states[layer.name].items()}
     found = []

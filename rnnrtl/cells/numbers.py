@@ -68,6 +68,15 @@ class Numbers(Protocol[V]):
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
         """Return matrix @ x; matrix (units, features)."""
 
+    def zero(self, x: V) -> V:
+        """Return zeros, as many and with the same binary point as x."""
+
+    def lowest(self, x: V) -> V:
+        """Return a constant that x never is below, with the same binary point."""
+
+    def total(self, a: V, x: V, most: int) -> V:
+        """Return a + x, where a is a sum of vectors such as x; there are `most` of them at most."""
+
     def joined(self, vectors: Sequence[V]) -> V:
         """Return one vector of all their lanes."""
 

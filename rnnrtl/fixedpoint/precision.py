@@ -175,7 +175,7 @@ class Precision:
                     f"precision rule {pattern!r} names nothing: layers are {', '.join(layers)}; "
                     f"tensors are {', '.join(TENSORS)}"
                 )
-            has = "; ".join(f"{n} has {', '.join(tensors[n])}" for n in named if n)
+            has = "; ".join(f"{n} has {', '.join(tensors[n]) or 'none'}" for n in named if n)
             hint = ". The network's input is `input`, without a layer"
             raise PrecisionError(
                 f"precision rule {pattern!r} names nothing that is read: "

@@ -90,7 +90,7 @@ def load(
     ):
         raise ModelError("architecture is for .h5 files of Keras weights alone")
     if isinstance(source, str | PathLike):
-        network = _from_path(Path(source), named, architecture)
+        network = _from_path(Path(source), named, architecture, steps)
     elif isinstance(source, Network):
         network = _with_activations(source, named)
     elif isinstance(source, Mapping):
@@ -103,7 +103,7 @@ def load(
         network = _with_activations(read_model(source), named)
         network = network.replace(name=module_name(str(getattr(source, "name", "network"))))
     elif _is_module(source):
-        network = _from_module(source, named)
+        network = _from_module(source, named, steps)
     else:
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
         raise ModelError(
@@ -133,7 +133,7 @@ def _is_module(source: object) -> bool:
     return torch is not None and isinstance(source, torch.nn.Module)
 
 
-def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
+def _from_module(module: Any, activations: Mapping[str, str], steps: int | None) -> Network:
     """Read a live module: one that says which network it is, one of Brevitas, or any other."""
     trained = getattr(module, "network", None)
     if isinstance(trained, Network):
@@ -143,7 +143,7 @@ def _from_module(module: Any, activations: Mapping[str, str]) -> Network:
         if activations:
             raise UnsupportedError(_QUANTISED)
         return read_brevitas(module).replace(name=name)
-    return read_module(module, activations).replace(name=name)
+    return read_module(module, activations, steps).replace(name=name)
 
 
 def _from_quantised(model: Any, activations: Mapping[str, str]) -> Network:
@@ -154,7 +154,10 @@ def _from_quantised(model: Any, activations: Mapping[str, str]) -> Network:
 
 
 def _from_path(
-    path: Path, activations: Mapping[str, str], architecture: str | PathLike[str] | None
+    path: Path,
+    activations: Mapping[str, str],
+    architecture: str | PathLike[str] | None,
+    steps: int | None,
 ) -> Network:
     try:
         if not path.exists():
@@ -173,7 +176,7 @@ def _from_path(
         content = read_checkpoint(path)
         if isinstance(content, Mapping):
             return _from_mapping(content, activations, name=name, where=f"{path}: ")
-        return _from_stored_module(path, content, activations, name)
+        return _from_stored_module(path, content, activations, name, steps)
     if suffix in (".keras", *_KERAS_WEIGHTS):
         # Imported only here, since most networks are read without h5py.
         from rnnrtl.frontends.keras_files import read_archive, read_weights_file
@@ -228,10 +231,10 @@ def _from_mapping(
 
 
 def _from_stored_module(
-    path: Path, module: Any, activations: Mapping[str, str], name: str
+    path: Path, module: Any, activations: Mapping[str, str], name: str, steps: int | None
 ) -> Network:
     try:
-        return read_module(module, activations).replace(name=name)
+        return read_module(module, activations, steps).replace(name=name)
     except RnnrtlError as error:
         raise type(error)(f"{path}: {error}") from None
     except Exception as error:  # a module put together by a damaged file lacks anything

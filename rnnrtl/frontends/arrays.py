@@ -14,9 +14,12 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     projection        (units, outputs), LSTM only; recurrent_kernel is (outputs, gates*units) then
     go_backwards      bool, False by default
 
-and a dense layer kernel (features, units) and bias (units,). All take `activation`, LSTM and GRU
-`recurrent_activation` too. A bidirectional layer names two recurrent ones, which then are no layers
-by themselves:
+A layer that pools over time has `pooling`, "average" or "max", `features`, the length of its
+vectors, and for an average `steps`.
+
+A dense layer has kernel (features, units) and bias (units,). It takes `activation`, as recurrent
+layers do, LSTM and GRU `recurrent_activation` too. A bidirectional layer names two recurrent ones,
+which then are no layers by themselves:
 
     forward, backward  the names of the two
     merge              "concat" (by default), "sum", "mul", "ave"
@@ -26,22 +29,37 @@ Beside the layers stand `name`, `steps`, `stateful` and `mask_value` of the netw
 `precision`, the formats that it was trained in, as JSON text of the mapping of patterns to formats.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rnnrtl.errors import ModelError
+from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.gates import KERAS_ORDER, SHORT, Cell, cell_of, split
 from rnnrtl.frontends.names import identifier
-from rnnrtl.frontends.values import as_array, as_flag, as_text
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Layer, Recurrent, SimpleRNN
+from rnnrtl.frontends.values import as_array, as_count, as_flag, as_text
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    FloatArray,
+    Layer,
+    MaxPooling,
+    Recurrent,
+    SimpleRNN,
+)
 
 INITIAL = "initial_"
 """What the key of an initial state begins with; the state's own name follows."""
 
 _WEIGHTS = ("kernel", "recurrent_kernel", "bias")
+POOLINGS: Mapping[str, type[AveragePooling] | type[MaxPooling]] = {
+    "average": AveragePooling,
+    "max": MaxPooling,
+}
 _DENSE_KEYS = ("kernel", "bias", "activation")
 _PAIR_KEYS = ("forward", "backward", "merge", "last_output")
 _RECURRENT_KEYS = (
@@ -67,21 +85,20 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
     pairs = {layer: _pair(layer, parts, groups) for layer, parts in groups.items() if _pairs(parts)}
     within = {name for pair in pairs.values() for name in pair}
     chain = {layer: parts for layer, parts in groups.items() if layer not in within}
-    recurrent = [
-        layer for layer, parts in chain.items() if layer in pairs or _is_recurrent(layer, parts)
-    ]
+    kinds = {layer: _kind(layer, parts) for layer, parts in chain.items() if layer not in pairs}
+    stepping = [layer for layer in chain if kinds.get(layer) is not dense_layer]
     found: list[Layer] = []
     for layer, parameters in chain.items():
-        before = layer in recurrent[:-1]
+        before = layer in stepping[:-1]
         if layer in pairs:
             parts = [
                 recurrent_layer(name, groups[name], before_another=before) for name in pairs[layer]
             ]
             found.append(_bidirectional(layer, parameters, parts))
-        elif layer in recurrent:
+        elif kinds[layer] is recurrent_layer:
             found.append(recurrent_layer(layer, parameters, before_another=before))
         else:
-            found.append(dense_layer(layer, parameters))
+            found.append(kinds[layer](layer, parameters))
     return tuple(found)
 
 
@@ -119,6 +136,31 @@ def _bidirectional(
     last_output = as_flag(parameters.get("last_output", False), _key(layer, "last_output"))
     name = identifier(layer, fallback="bidirectional")
     return Bidirectional(name, parts[0], parts[1], merge, last_output)
+
+
+def _kind(layer: str, parameters: Mapping[str, object]) -> Callable[..., Layer]:
+    """Return what builds a layer."""
+    if "pooling" in parameters:
+        return pooling_layer
+    return recurrent_layer if _is_recurrent(layer, parameters) else dense_layer
+
+
+def pooling_layer(layer: str, parameters: Mapping[str, object]) -> AveragePooling | MaxPooling:
+    """Build a layer that pools over time from its parameters; see the module."""
+    key = _key(layer, "pooling")
+    word = as_text(parameters["pooling"], key)
+    if word not in POOLINGS:
+        raise UnsupportedError(f"{key!r} is {word!r}, but only {', '.join(POOLINGS)} are known")
+    kind = POOLINGS[word]
+    wanted = ("features", "steps") if kind is AveragePooling else ("features",)
+    for parameter in parameters:
+        if parameter not in ("pooling", *wanted):
+            raise ModelError(f"unknown key {_key(layer, parameter)!r} in {word} pooling")
+    for parameter in wanted:
+        if parameter not in parameters:
+            raise ModelError(f"layer {layer!r} has no {_key(layer, parameter)!r}")
+    counts = {name: as_count(parameters[name], _key(layer, name)) for name in wanted}
+    return kind(identifier(layer, fallback="pooling"), **counts)
 
 
 def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array
-from rnnrtl.layers import Dense, FloatArray, Layer, Part, changed
+from rnnrtl.layers import Dense, FloatArray, Layer, Part, Recurrent, changed
 from rnnrtl.network import Network
 
 REFUSED = dict.fromkeys(
@@ -100,6 +100,7 @@ def _before(layer: Part, affine: Affine) -> Part:
             kernel=layer.kernel * affine.scale,
             bias=layer.bias + layer.kernel @ affine.offset,
         )
+    assert isinstance(layer, Recurrent)  # others take no affine map
     gates = {
         name: replace(
             gate, kernel=gate.kernel * affine.scale, bias=gate.bias + gate.kernel @ affine.offset
@@ -119,6 +120,11 @@ def behind(layer: Dense, affine: Affine) -> Dense:
     )
 
 
+def _diagonal(name: str, affine: Affine, activation: str = "linear") -> Dense:
+    """Return a dense layer that does to each feature what an affine map does."""
+    return Dense(identifier(name), np.diag(affine.scale), affine.offset, activation)
+
+
 class Chain:
     """Layers in series as a source gives them, with the normalisations and activations between.
 
@@ -135,8 +141,12 @@ class Chain:
         """Add layers behind what there is."""
         for layer in layers:
             if self._pending:
-                layer = before(layer, self._pending[1])
+                name, affine = self._pending
                 self._pending = None
+                if isinstance(layer, Dense | Recurrent):
+                    layer = before(layer, affine)
+                else:
+                    self.layers.append(_diagonal(name, affine.spread(layer.features, name)))
             self.layers.append(layer)
 
     def affine(self, name: str, affine: Affine) -> None:
@@ -169,18 +179,26 @@ class Chain:
             self._identity(self._pending[0], "linear")
         return tuple(self.layers)
 
-    def _linear(self) -> Dense | None:
-        """Return the last layer if it is a dense one without an activation."""
-        last = self.layers[-1] if self.layers else None
-        return last if isinstance(last, Dense) and last.activation == "linear" else None
+    def outputs(self, name: str, features: int | None = None) -> int:
+        """Return the length of what the next layer, called `name`, takes.
 
-    def _identity(self, name: str, activation: str, features: int | None = None) -> None:
+        `features` is what the source says of it; ModelError where it says nothing, nor do layers.
+        """
         if self.layers:
             features = self.layers[-1].outputs
         elif self._pending and features is None:
             features = self._pending[1].features
         if features is None:
             raise ModelError(f"nothing says how many features {name!r} takes")
+        return features
+
+    def _linear(self) -> Dense | None:
+        """Return the last layer if it is a dense one without an activation."""
+        last = self.layers[-1] if self.layers else None
+        return last if isinstance(last, Dense) and last.activation == "linear" else None
+
+    def _identity(self, name: str, activation: str, features: int | None = None) -> None:
+        features = self.outputs(name, features)
         name = identifier(name)
         if any(layer.name == name for layer in self.layers):
             name = f"{name}_{activation}"
@@ -220,5 +238,7 @@ def normalised(network: Network, normalise: object) -> Network:
     mean, scale = parts
     if not scale.all():
         raise ModelError(f"normalise: scale is 0 for feature {int(np.argmin(scale != 0))}")
-    first, *others = network.layers
-    return network.replace(layers=(before(first, Affine(1 / scale, -mean / scale)), *others))
+    chain = Chain()
+    chain.affine("normalise", Affine(1 / scale, -mean / scale))
+    chain.add(*network.layers)
+    return network.replace(layers=chain.finished())

@@ -30,8 +30,9 @@ DROPOUTS = (
 
 _KNOWN = (
     "InputLayer", "SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "Dense", "TimeDistributed",
-    "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "Masking", "BatchNormalization",
-    "Normalization", "Rescaling", *DROPOUTS,
+    "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "Masking",
+    "GlobalAveragePooling1D", "GlobalMaxPooling1D", "BatchNormalization", "Normalization",
+    "Rescaling", *DROPOUTS,
 )  # fmt: skip
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 """Cells that an RNN may hold -> the layers that they make."""

@@ -20,7 +20,7 @@ from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, SimpleRNN
+from rnnrtl.layers import GRU, LSTM, AveragePooling, Bidirectional, Dense, MaxPooling, SimpleRNN
 from rnnrtl.network import Network
 
 _KINDS: Mapping[str, Cell] = {"SimpleRNN": SimpleRNN, "LSTM": LSTM, "GRU": GRU}
@@ -77,6 +77,8 @@ class _Builder:
             "Flatten": self._flatten,
             "Reshape": self._reshape,
             "Masking": self._masking,
+            "GlobalAveragePooling1D": self._pooling,
+            "GlobalMaxPooling1D": self._pooling,
             **dict.fromkeys(NORMALISATIONS, self._normalise),
             **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
@@ -302,6 +304,25 @@ class _Builder:
             raise ModelError(f"{spec}: mask_value must be a number, not {brief(value)}")
         self.mask_value, self._masked = float(value), True
         return shape
+
+    def _pooling(self, spec: Spec, shape: Shape) -> Shape:
+        check_options(spec, "data_format")
+        order = spec.given("data_format", default="channels_last")
+        if order != "channels_last":
+            raise UnsupportedError(f"{spec}: data_format={brief(order)} is not supported")
+        if not shape.sequence:
+            raise ModelError(f"{spec} needs a sequence, but what comes before it gives a vector")
+        features = self.chain.outputs(spec.name, shape.features)
+        if spec.kind == "GlobalMaxPooling1D":
+            self.chain.add(MaxPooling(identifier(spec.name), features))
+        elif shape.steps is None:
+            raise ModelError(
+                f"{spec} takes the mean of all steps, and the configuration leaves open how many "
+                "there are: save a model whose input has a fixed number of steps"
+            )
+        else:
+            self.chain.add(AveragePooling(identifier(spec.name), features, shape.steps))
+        return Shape(None, features, sequence=False)
 
     def _flatten(self, spec: Spec, shape: Shape) -> Shape:
         if not shape.sequence:

@@ -17,7 +17,15 @@ from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.folding import REFUSED, Chain
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import batch_norm, read_group, with_sequences
-from rnnrtl.layers import Bidirectional, Dense, FloatArray, Layer, SimpleRNN
+from rnnrtl.layers import (
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    FloatArray,
+    Layer,
+    MaxPooling,
+    SimpleRNN,
+)
 from rnnrtl.network import Network
 
 _ACTIVATIONS = {
@@ -39,10 +47,11 @@ _BATCH, _STEPS = 64, 5
 _TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 
-def read_module(module: Any, activations: Mapping[str, str]) -> Network:
+def read_module(module: Any, activations: Mapping[str, str], steps: int | None = None) -> Network:
     """Build the network of a module; the module itself is left as it is.
 
-    `activations` (layer -> activation) says those that `forward` calls as functions.
+    `activations` (layer -> activation) says those that `forward` calls as functions, `steps` the
+    number of time steps, which a mean over them needs.
     Raises UnsupportedError for a layer that is none of RNN, LSTM, GRU and their cells, Linear,
     BatchNorm1d, Identity, Dropout and the activations, ModelError where the trial run gives other
     outputs.
@@ -53,7 +62,42 @@ def read_module(module: Any, activations: Mapping[str, str]) -> Network:
         network = Network(with_sequences(layers, last=True))
     except ModelError as error:
         raise ModelError(f"{error} (layers are read in the order of registration)") from None
-    return _trial(torch, module, network)
+    try:
+        return _trial(torch, module, network)
+    except ModelError:
+        pooled = _pooled(torch, module, network, steps)
+        if pooled is None:
+            raise
+        return pooled
+
+
+def _pooled(torch: Any, module: Any, network: Network, steps: int | None) -> Network | None:
+    """Return the network with the mean or the largest of all steps behind its recurrent layers.
+
+    None where the module gives neither.
+    """
+    if not network.recurrent:
+        return None
+    place = 1 + max(n for n, layer in enumerate(network.layers) if not isinstance(layer, Dense))
+    last = network.layers[place - 1]
+    name = "pooling" if all(layer.name != "pooling" for layer in network.layers) else "pooling_1"
+    for pooling in (
+        MaxPooling(name, last.outputs), AveragePooling(name, last.outputs, _STEPS),
+    ):  # fmt: skip
+        layers = (*network.layers[:place], pooling, *network.layers[place:])
+        try:
+            _trial(torch, module, Network(layers))
+        except ModelError:
+            continue
+        if isinstance(pooling, AveragePooling):
+            if steps is None:
+                raise ModelError(
+                    f"{type(module).__name__} takes the mean over time: say of how many steps, "
+                    "load(..., steps=20)"
+                )
+            layers = (*layers[:place], replace(pooling, steps=steps), *layers[place + 1 :])
+        return Network(layers)
+    return None
 
 
 def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -198,7 +242,7 @@ def ways(network: Network) -> Iterator[Network]:
     """Yield the network with what a forward may give of its last recurrent layer."""
     yield network
     recurrent = [layer for layer in network.layers if not isinstance(layer, Dense)]
-    if not recurrent:
+    if not recurrent or not network.return_sequences:
         return
     for last_output in (False, True) if isinstance(recurrent[-1], Bidirectional) else (False,):
         layers = with_sequences(network.layers, last=False, last_output=last_output)

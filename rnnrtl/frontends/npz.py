@@ -15,11 +15,24 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ModelError, OutputError
-from rnnrtl.frontends.arrays import INITIAL
+from rnnrtl.frontends.arrays import INITIAL, POOLINGS
 from rnnrtl.frontends.gates import KERAS_ORDER
 from rnnrtl.frontends.values import LIMIT_BYTES
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, FloatArray, Gated, Recurrent, parts
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Bidirectional,
+    Dense,
+    FloatArray,
+    Gated,
+    MaxPooling,
+    Part,
+    Recurrent,
+    parts,
+)
 from rnnrtl.network import Network
+from rnnrtl.pooling import Pooling
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -98,9 +111,7 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
             for parameter, value in _pair(layer).items():
                 arrays[f"{layer.name}/{parameter}"] = value
         for part in parts(layer):
-            for parameter, value in (
-                _dense(part) if isinstance(part, Dense) else _cell(part)
-            ).items():
+            for parameter, value in _parameters(part).items():
                 arrays[f"{part.name}/{parameter}"] = value
     return arrays
 
@@ -141,6 +152,20 @@ def _pair(layer: Bidirectional) -> dict[str, NDArray[Any]]:
         "merge": np.array(layer.merge),
         "last_output": np.array(layer.last_output),
     }
+
+
+def _parameters(layer: Part) -> dict[str, NDArray[Any]]:
+    if isinstance(layer, Dense):
+        return _dense(layer)
+    return _pooling(layer) if isinstance(layer, Pooling) else _cell(layer)
+
+
+def _pooling(layer: AveragePooling | MaxPooling) -> dict[str, NDArray[Any]]:
+    (word,) = (word for word, kind in POOLINGS.items() if isinstance(layer, kind))
+    arrays = {"pooling": np.array(word), "features": np.array(layer.features, np.int64)}
+    if isinstance(layer, AveragePooling):
+        arrays["steps"] = np.array(layer.steps, np.int64)
+    return arrays
 
 
 def _dense(layer: Dense) -> dict[str, NDArray[Any]]:

@@ -17,7 +17,7 @@ from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.arrays import read_arrays
 from rnnrtl.frontends.module import first_line, trial_sequences
 from rnnrtl.frontends.quantised import WIDEST_SUMS, exact_format
-from rnnrtl.layers import Dense, FloatArray
+from rnnrtl.layers import Dense, FloatArray, Recurrent
 from rnnrtl.network import Network
 
 _LAYERS = ("QSimpleRNN", "QLSTM", "QGRU", "QDense")
@@ -108,10 +108,10 @@ def _weights(network: Network) -> dict[str, Format]:
     """Return exact formats by rule."""
     rules: dict[str, Format] = {}
     for layer in network.parts:
-        arrays: dict[str, list[FloatArray]]
+        arrays: dict[str, list[FloatArray]] = {}
         if isinstance(layer, Dense):
             arrays = {"kernel": [layer.kernel], "bias": [layer.bias]}
-        else:
+        elif isinstance(layer, Recurrent):
             gates = layer.gates.values()
             arrays = {
                 "kernel": [gate.kernel for gate in gates],

@@ -24,7 +24,7 @@ from rnnrtl.frontends.folding import Affine, Chain, standardised
 from rnnrtl.frontends.gates import PYTORCH_ORDER, SHORT, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer, SimpleRNN
+from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer, Recurrent, SimpleRNN, Stepping
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)(?:(_l\d+)(_reverse)?)?")
 _KNOWN = (
@@ -135,12 +135,12 @@ def with_sequences(
     the last state of both directions.
     """
     layers = tuple(layers)
-    recurrent = [layer for layer in layers if not isinstance(layer, Dense)]
+    stepping = [layer for layer in layers if isinstance(layer, Stepping | Bidirectional)]
 
     def found(layer: Layer) -> Layer:
-        if isinstance(layer, Dense):
+        if not isinstance(layer, Recurrent | Bidirectional):
             return layer
-        sequences = last or layer is not recurrent[-1]
+        sequences = last or layer is not stepping[-1]
         if isinstance(layer, Bidirectional):
             both = [replace(part, return_sequences=sequences) for part in layer.parts]
             at_last = last_output and not sequences

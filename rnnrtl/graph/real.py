@@ -45,6 +45,15 @@ class RealNumbers:
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
         return self.vector(np.asarray(x.values @ matrix.T))
 
+    def zero(self, x: Real) -> Real:
+        return self.vector(np.zeros_like(x.values))
+
+    def lowest(self, x: Real) -> Real:
+        return self.vector(np.full_like(x.values, -np.inf))
+
+    def total(self, a: Real, x: Real, most: int) -> Real:
+        return a + x
+
     def joined(self, vectors: Sequence[Real]) -> Real:
         return self.vector(np.concatenate([vector.values for vector in vectors], axis=-1))
 
@@ -87,6 +96,11 @@ def checked_input(network: Network, x: object) -> FloatArray:
         raise InputError(
             f"x has shape {array.shape}, expected (batch, steps, features) with "
             f"{network.features} features and at least one step"
+        )
+    if network.fixed_steps and array.shape[1] != network.steps:
+        raise InputError(
+            f"x has {array.shape[1]} time steps, but the network takes the mean of "
+            f"{network.steps}: each sequence must have so many"
         )
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

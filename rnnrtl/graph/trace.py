@@ -26,13 +26,16 @@ from rnnrtl.graph.vectors import (
     matvec,
     maximum,
     select,
+    total,
 )
 from rnnrtl.graph.weights import check_weights
-from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
+from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
 _ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
+
+_WIDEST = 256  # bits that no state of exact numbers reaches
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,15 @@ class Traced:
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
         return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
 
+    def zero(self, x: Node) -> Node:
+        return constant([0] * x.size, x.fraction_bits)
+
+    def lowest(self, x: Node) -> Node:
+        return constant(x.lowest, x.fraction_bits)
+
+    def total(self, a: Node, x: Node, most: int) -> Node:
+        return total(a, x, most)
+
     def joined(self, vectors: Sequence[Node]) -> Node:
         return joined(vectors)
 
@@ -117,13 +129,6 @@ class Traced:
         if network.mask_value is None:
             return None
         return self.all_equal(x, network.mask_value, form).named("masked")
-
-    def initial(self, layer: Recurrent, form: Formats) -> dict[str, Node]:
-        """Return the states of a layer before a sequence's first step."""
-        return {
-            name: self.constant(layer.initial[name], form(tensor))
-            for name, tensor in layer.states.items()
-        }
 
     def argmax(self, x: Node) -> Node:
         return argmax(x)
@@ -159,9 +164,9 @@ def trace(
             output_format = tracer.format_of(layer)
         else:
             x = tracer.directions(x)[1] if layer.go_backwards else x
-            x = tracer.recurrent(layer, x)
+            x = tracer.stepping(layer, x)
             x = x if layer.return_sequences else tracer.last_step(x)
-            output_format = form("hidden")
+            output_format = cells.format_of_steps(layer, form, output_format)
     return Graph(
         source,
         x,
@@ -198,15 +203,15 @@ class _Tracer:
         check_weights(layer, form)
         return self._owned(layer, cells.apply_dense(layer, x, self._numbers, form))
 
-    def recurrent(self, layer: Recurrent, x: Node) -> Node:
-        """Return the hidden state of a recurrent layer, for whose steps x is given."""
+    def stepping(self, layer: Stepping, x: Node) -> Node:
+        """Return what a layer gives at a step, for which x is given."""
         form = self._form(layer)
         check_weights(layer, form)
-        loop = _loop(layer, x, form, self._numbers, self._masked)
+        loop, given = _loop(layer, x, form, self._numbers, self._masked)
         self.loops.append(loop)
         for _, following in loop.states:
             self._owned(layer, following)
-        return next(following for state, following in loop.states if state.name == "h")
+        return self._owned(layer, given)
 
     def last_step(self, h: Node) -> Node:
         """Return the hidden state of the last step."""
@@ -217,11 +222,11 @@ class _Tracer:
     def bidirectional(self, layer: Bidirectional, x: Node) -> Node:
         """Return what two layers give, merged."""
         if layer.last_output:
-            forward = self.last_step(self.recurrent(layer.forward, x))
+            forward = self.last_step(self.stepping(layer.forward, x))
             backward = self._first_step(layer.backward, x.last_step().named("x_last"))
         else:
             inputs = self.directions(x)
-            forward, backward = map(self.recurrent, layer.parts, inputs)
+            forward, backward = map(self.stepping, layer.parts, inputs)
             if layer.return_sequences:
                 # Backward's steps come in reverse: what goes with forward's is known at the end.
                 forward = self._played(forward, backwards=False)
@@ -249,7 +254,7 @@ class _Tracer:
         """Return the hidden state after a layer's first step."""
         form = self._form(layer)
         check_weights(layer, form)
-        state = self._numbers.initial(layer, form)
+        state = cells.initial(layer, x, self._numbers, form)
         return self._owned(layer, cells.step(layer, x, state, self._numbers, form)["h"])
 
     def _played(self, x: Node, *, backwards: bool) -> Node:
@@ -257,10 +262,10 @@ class _Tracer:
         self.layer_of[node] = ""
         return node
 
-    def _form(self, layer: Layer | Recurrent) -> Formats:
+    def _form(self, layer: Layer | Stepping) -> Formats:
         return partial(self._precision.format, layer.name)
 
-    def _owned(self, layer: Layer | Recurrent, end: Node) -> Node:
+    def _owned(self, layer: Layer | Stepping, end: Node) -> Node:
         """Note which layer all nodes are of that nobody owns yet."""
         for node in topological([end]):
             self.layer_of.setdefault(node, layer.name)
@@ -268,27 +273,27 @@ class _Tracer:
 
 
 def _loop(
-    layer: Recurrent, x: Node, form: Formats, numbers: Traced, masked: Node | None = None
-) -> Loop:
-    """Trace a step of a recurrent layer with state ranges that hold at every step.
+    layer: Stepping, x: Node, form: Formats, numbers: Traced, masked: Node | None = None
+) -> tuple[Loop, Node]:
+    """Trace a step of a layer with state ranges that hold at every step; return what it gives, too.
 
     The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
-    growing (an LSTM's cell state) the format bounds them, since every state ends in `.to(format)`;
-    a last pass then narrows what the others follow from.
+    growing they are taken to be as wide as their format, or wider than any sum: an LSTM's cell
+    state ends in `.to(format)`, and what has no format is bounded where it is made. A last pass
+    then narrows them to that, and what reads them.
     """
-    formats = {name: form(tensor) for name, tensor in layer.states.items()}
-    initial = {
-        name: tuple(_weight_codes(layer.initial[name], f).tolist()) for name, f in formats.items()
-    }
-    ranges = {name: (codes, codes) for name, codes in initial.items()}
+    initial = cells.initial(layer, x, numbers, form)
+    widths = {name: form(t).width if t else _WIDEST for name, t in layer.states.items()}
+    ranges = {name: (start.lowest, start.lowest) for name, start in initial.items()}
 
-    def traced() -> Loop:
+    def traced() -> tuple[Loop, Node]:
         states = {
-            name: State((), f.fraction_bits, *ranges[name], name=name, initial=initial[name])
-            for name, f in formats.items()
+            name: State((), s.fraction_bits, *ranges[name], name=name, initial=s.lowest)
+            for name, s in initial.items()
         }
         following = cells.step(layer, x, states, numbers, form, masked)
-        return Loop(layer.name, tuple((states[name], following[name]) for name in formats))
+        loop = Loop(layer.name, tuple((states[name], following[name]) for name in initial))
+        return loop, following["h"]
 
     def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         return {
@@ -299,22 +304,22 @@ def _loop(
             for state, following in loop.states
         }
 
-    for ascent in range(_ASCENTS + len(formats) + 1):
-        loop = traced()
+    for ascent in range(_ASCENTS + len(initial) + 1):
+        loop, _ = traced()
         found = reached(loop)
         grown = {
             name: (
                 tuple(map(min, found[name][0], ranges[name][0])),
                 tuple(map(max, found[name][1], ranges[name][1])),
             )
-            for name in formats
+            for name in initial
         }
         if grown == ranges:
             break
-        for name, f in formats.items():
+        for name, width in widths.items():
             if ascent >= _ASCENTS and grown[name] != ranges[name]:
-                half = 1 << (f.width - 1)
-                lanes = len(initial[name])
+                half = 1 << (width - 1)
+                lanes = initial[name].size
                 grown[name] = ((-half,) * lanes, (half - 1,) * lanes)
         ranges = grown
     ranges = reached(loop)

@@ -9,7 +9,7 @@ from rnnrtl.graph.nodes import Node, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.trace import Graph, Traced, topological
 from rnnrtl.graph.vectors import input_vector, joined
-from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent
+from rnnrtl.layers import Bidirectional, Dense, Layer, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -33,15 +33,15 @@ def trace_unrolled(
     known = [*xs, *(masked for masked in masks if masked is not None)]
     layer_of: dict[Node, str] = dict.fromkeys(topological([source, *known]), "")
 
-    def own(layer: Layer | Recurrent, vectors: Sequence[Node]) -> None:
+    def own(layer: Layer | Stepping, vectors: Sequence[Node]) -> None:
         for t, x in enumerate(vectors):
             name = f"{layer.name}_step_{t}" if len(vectors) > 1 else layer.name
             for node in topological([x]):
                 layer_of.setdefault(node, name)
 
-    def recurrent(layer: Recurrent, vectors: Sequence[Node]) -> list[Node]:
+    def stepping(layer: Stepping, vectors: Sequence[Node]) -> list[Node]:
         form = partial(precision.format, layer.name)
-        state, found = numbers.initial(layer, form), []
+        state, found = cells.initial(layer, vectors[0], numbers, form), []
         for x, masked in zip(vectors, masks, strict=True):
             state = cells.step(layer, x, state, numbers, form, masked)
             found.append(state["h"])
@@ -54,7 +54,7 @@ def trace_unrolled(
             xs = [cells.apply_dense(layer, x, numbers, form) for x in xs]
             output_format = cells.format_of_dense(layer, form)
         elif isinstance(layer, Bidirectional):
-            forward, backward = recurrent(layer.forward, xs), recurrent(layer.backward, xs[::-1])
+            forward, backward = stepping(layer.forward, xs), stepping(layer.backward, xs[::-1])
             pairs = list(zip(forward, backward[::-1], strict=True))
             if not layer.return_sequences:
                 pairs = [(forward[-1], backward[0 if layer.last_output else -1])]
@@ -62,9 +62,9 @@ def trace_unrolled(
             hidden = [precision.format(part.name, "hidden") for part in layer.parts]
             output_format = cells.format_of_merged(layer, form, hidden)
         else:
-            xs = recurrent(layer, xs[::-1] if layer.go_backwards else xs)
+            xs = stepping(layer, xs[::-1] if layer.go_backwards else xs)
             xs = xs if layer.return_sequences else xs[-1:]
-            output_format = form("hidden")
+            output_format = cells.format_of_steps(layer, form, output_format)
         own(layer, xs)
     output = xs[0] if len(xs) == 1 else joined(xs)
     layer_of[output] = layer_of.get(output, network.layers[-1].name)

@@ -62,6 +62,13 @@ def all_equal(x: Node, code: int) -> Node:
     return pairwise(lambda a, b: Both((a, b), 0, (0,), (1,)), lanes)
 
 
+def total(a: Node, x: Node, most: int) -> Node:
+    """Return a + x, where a is a sum of at most `most` - 1 vectors such as x."""
+    low = [min(v, v * most) for v in x.lowest]
+    high = [max(v, v * most) for v in x.highest]
+    return (a + x).within(low, high)
+
+
 def argmax(x: Node) -> Node:
     """Return the number of the largest lane, the first of equals, as a vector of one lane.
 

@@ -9,7 +9,7 @@ from rnnrtl.cells.numbers import Formats
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import rounded_codes
 from rnnrtl.fixedpoint.format import Overflow
-from rnnrtl.layers import GRU, LSTM, Dense, Recurrent
+from rnnrtl.layers import GRU, LSTM, Dense, Recurrent, Stepping
 
 _OVERFLOWING = {
     Overflow.SAT: "saturate",
@@ -19,12 +19,12 @@ _OVERFLOWING = {
 }
 
 
-def check_weights(layer: Recurrent | Dense, form: Formats) -> None:
+def check_weights(layer: Stepping | Dense, form: Formats) -> None:
     """Warn of weights that a format cannot hold."""
-    weights: dict[str, list[NDArray[np.float64]]]
+    weights: dict[str, list[NDArray[np.float64]]] = {}
     if isinstance(layer, Dense):
         weights = {"kernel": [layer.kernel], "bias": [layer.bias]}
-    else:
+    elif isinstance(layer, Recurrent):
         gates = layer.gates.values()
         weights = {
             "kernel": [g.kernel for g in gates],

@@ -141,10 +141,7 @@ class Array:
         if not vectors or vectors in self._columns:
             return self._columns.get(vectors, [])
         operands = tuple(
-            op
-            for vector in vectors
-            for form in owner.joined(vector, multiplied=True)
-            for op in form.terms
+            op for vector in vectors for form in owner.joined(vector) for op in form.terms
         )
         parts = reuse.recurrent if inside else reuse.kernel
         width = -(-len(operands) // parts)

@@ -261,26 +261,28 @@ class Expansion:
         if isinstance(node, Constant):
             return tuple(Linear({}, code) for code in node.lowest)
         if isinstance(node, MatVec):
-            return product_of(node.matrix, self.joined(node.args[0], multiplied=True))
+            return product_of(node.matrix, self.joined(node.args[0]))
         if isinstance(node, ShiftLeft):
-            return tuple(form.times(1 << node.bits) for form in self.joined(node.args[0]))
+            return tuple(form.times(1 << node.bits) for form in self._added(node, 0))
         if isinstance(node, Proved):
-            return self.joined(node.args[0])
+            return self._added(node, 0)
         sign = -1 if isinstance(node, Subtract) else 1
-        left, right = (self.joined(arg) for arg in node.args)
+        left, right = (self._added(node, n) for n in range(2))
         return tuple(a.plus(b, sign) for a, b in zip(left, right, strict=True))
 
-    def joined(self, node: Node, *, multiplied: bool = False) -> tuple[Linear, ...]:
-        """Return the lanes of what a sum adds, or of what a matrix multiplies: all at once."""
+    def _added(self, total: Node, number: int) -> tuple[Linear, ...]:
+        """Return the lanes of what a sum adds; in turns, the unit of each."""
+        node = total.args[number]
+        if node in self.turns and total in self.turns and not self.sums.is_absorbed(node):
+            units = self.turns.units(node)
+            return tuple(Linear({units[lane % len(units)]: 1}) for lane in range(node.size))
+        return self.joined(node)
+
+    def joined(self, node: Node) -> tuple[Linear, ...]:
+        """Return the lanes of what a sum adds or a matrix multiplies: all at once."""
         if isinstance(node, Constant) or self.sums.is_absorbed(node):
             return self.linear(node)
-        if multiplied:
-            ops = self.turns.fed(node) or self.materialise(node)
-        elif node in self.turns:
-            units = self.turns.units(node)
-            ops = tuple(units[lane % len(units)] for lane in range(node.size))
-        else:
-            ops = self.materialise(node)
+        ops = self.turns.fed(node) or self.materialise(node)
         return tuple(Linear({op: 1}) for op in ops)
 
 

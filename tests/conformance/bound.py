@@ -99,6 +99,14 @@ class BoundedNumbers(RealNumbers):
         error = x.error @ np.abs(matrix).T + (np.abs(x.value) + x.error) @ off.T
         return Bounded(bounded(x.value @ matrix.T, error))
 
+    def zero(self, x: Real) -> Bounded:
+        assert isinstance(x, Bounded)
+        return Bounded(bounded(np.zeros_like(x.value), 0.0))
+
+    def lowest(self, x: Real) -> Bounded:
+        assert isinstance(x, Bounded)
+        return Bounded(bounded(np.full_like(x.value, -np.inf), 0.0))
+
     def maximum(self, a: Real, b: Real) -> Bounded:
         assert isinstance(a, Bounded)
         assert isinstance(b, Bounded)

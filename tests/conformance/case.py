@@ -166,8 +166,9 @@ def _check_hardware(pickled: bytes, data: bytes, shape: tuple[int, ...]) -> None
     x = np.frombuffer(data).reshape(shape)
     design = rnnrtl.generate(network, PRECISION, steps=x.shape[1])
     check_fixed(design, x)
+    steps = x.shape[1] if network.fixed_steps else RTL_STEPS
     # What `simulate` does, without stalls and resets, which have tests of their own.
-    vectors = design.vectors(design.input_codes(x[:1, :RTL_STEPS]))
+    vectors = design.vectors(design.input_codes(x[:1, :steps]))
     measured = run_amaranth(
         design.core,
         design.input_stream,

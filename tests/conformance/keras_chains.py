@@ -173,12 +173,8 @@ CHAINS: Mapping[str, Mapping[str, tuple[Make, Answer]]] = {
         "Rescaling": (ahead("Rescaling", 0.5, 0.1), WORKS),
     },
     "over the steps": {
-        "GlobalAveragePooling1D": (
-            behind("GlobalAveragePooling1D"), no("(GlobalAveragePooling1D) is not supported"),
-        ),
-        "GlobalMaxPooling1D": (
-            behind("GlobalMaxPooling1D"), no("(GlobalMaxPooling1D) is not supported"),
-        ),
+        "GlobalAveragePooling1D": (behind("GlobalAveragePooling1D"), WORKS),
+        "GlobalMaxPooling1D": (behind("GlobalMaxPooling1D"), WORKS),
         "MaxPooling1D": (behind("MaxPooling1D", 2), no("(MaxPooling1D) is not supported")),
         "AveragePooling1D": (behind("AveragePooling1D", 2), no("(AveragePooling1D) is not")),
         "Conv1D": (ahead("Conv1D", 3, 2), no("(Conv1D) is not supported")),

@@ -89,8 +89,11 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
     "initial states of ones": (own(ones, rnn=rnn("GRU")), ANOTHER),
     "flip of the steps": (own(flipped, rnn=rnn("GRU")), ANOTHER),
     "pack_padded_sequence": (own(packed, rnn=rnn("GRU")), ANOTHER),
-    "mean over the steps": (own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU")), ANOTHER),
-    "maximum over the steps": (own(lambda m, x: m.rnn(x)[0].amax(1), rnn=rnn("GRU")), ANOTHER),
+    "mean over the steps, not said how many": (
+        own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU")),
+        Refused("takes the mean over time: say of how many steps"),
+    ),
+    "maximum over the steps": (own(lambda m, x: m.rnn(x)[0].amax(1), rnn=rnn("GRU")), WORKS),
     "the first step": (own(lambda m, x: m.rnn(x)[0][:, 0], rnn=rnn("GRU")), ANOTHER),
     "a residual sum": (own(lambda m, x: m.rnn(x)[0] + x, rnn=rnn("GRU")), ANOTHER),
     "a layer used twice": (own(lambda m, x: m.rnn(m.rnn(x)[0])[0], rnn=rnn("GRU")), ANOTHER),
@@ -105,6 +108,8 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
 def cases() -> Iterator[Case]:
     for option, (make, answer) in FORWARDS.items():
         yield Case("PyTorch", "forward", option, answer, live(make))
+    mean = own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU"))
+    yield Case("PyTorch", "forward", "mean over the steps", WORKS, live(mean, steps=STEPS))
     for word in ("sigmoid", "tanh", "relu"):
         make = own(_function(word), rnn=rnn("LSTM"), head=linear())
         for told, said, answer in (("said", word, WORKS), ("another one", "softsign", ANOTHER)):
