@@ -22,7 +22,7 @@ from rnnrtl.layers import (
     Stepping,
     parts,
 )
-from rnnrtl.stepping import count
+from rnnrtl.layers.stepping import count
 
 if TYPE_CHECKING:
     from rnnrtl.streaming import Stream
@@ -66,23 +66,32 @@ class Network:
                         f"{self.steps}"
                     )
                 object.__setattr__(self, "steps", layer.steps)
+        self._check_stateful()
+        self._check_mask()
+        self._check_names()
+        self._check_chain()
+
+    def _check_stateful(self) -> None:
         if not isinstance(self.stateful, bool):
             raise ModelError(f"stateful must be True or False, not {self.stateful!r}")
-        if self.stateful and not self.recurrent:
+        if not self.stateful:
+            return
+        if not self.recurrent:
             raise ModelError("stateful is for recurrent layers, and the network has none")
-        for layer in self.layers if self.stateful else ():
+        for layer in self.layers:
             if isinstance(layer, Stepping) and not isinstance(layer, Recurrent):
                 raise UnsupportedError(
                     f"stateful is for recurrent layers, but {layer.name!r} is a "
                     f"{type(layer).__name__}, which begins anew with each sequence"
                 )
         both = [layer.name for layer in self.layers if isinstance(layer, Bidirectional)]
-        if self.stateful and (both or self.backwards):
+        if both or self.backwards:
             raise UnsupportedError(
                 f"layer {[*both, *self.backwards][0]!r} reads time in reverse: stateful is for "
                 "networks that read it forwards"
             )
-        self._check_mask()
+
+    def _check_names(self) -> None:
         within = [part for layer in self.layers for part in parts(layer) if part is not layer]
         names = [layer.name for layer in (*self.layers, *within)]
         for name in names:
@@ -91,6 +100,8 @@ class Network:
                 raise ModelError(f"layer name {name!r}: use letters, digits and _ only")
             if names.count(name) > 1:
                 raise ModelError(f"two layers are called {name!r}: layer names must be unique")
+
+    def _check_chain(self) -> None:
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             if before.outputs != after.features:
                 raise ModelError(
@@ -122,7 +133,7 @@ class Network:
             if not isinstance(layer, Recurrent | Dense) or layer.name in self.backwards:
                 raise UnsupportedError(
                     f"layer {layer.name!r} ({type(layer).__name__}) and a mask exclude each other: "
-                    "a mask is for LSTM and GRU layers that read time forwards"
+                    "a mask is for recurrent layers that read time forwards"
                 )
 
     @property
@@ -137,7 +148,7 @@ class Network:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The layers that have weights: of a bidirectional one its two."""
+        """The layers by themselves: of a bidirectional one its two."""
         return tuple(part for layer in self.layers for part in parts(layer))
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnrtl.cells.numbers import Formats, Numbers, V
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.pooling import AveragePooling, MaxPooling
+from rnnrtl.layers import AveragePooling, MaxPooling
 
 WIDEST = 64
 _GUARD_BITS = 1  # of 1 / steps

@@ -28,11 +28,11 @@ from rnnrtl.layers import (
     Gated,
     MaxPooling,
     Part,
+    Pooling,
     Recurrent,
     parts,
 )
 from rnnrtl.network import Network
-from rnnrtl.pooling import Pooling
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
-from rnnrtl.stepping import Stepping, count
+from rnnrtl.layers.stepping import Stepping, count
 
 
 @dataclass(frozen=True, eq=False)

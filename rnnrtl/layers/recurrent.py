@@ -1,56 +1,18 @@
-"""The layers of a trained network, as plain float64 arrays under the field's own names.
+"""Recurrent layers: plain, LSTM and GRU.
 
 Gates are looked up by name, so no framework's gate order survives past its front end.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.pooling import AveragePooling, MaxPooling
-from rnnrtl.stepping import FloatArray, Stepping, checked
-
-__all__ = [
-    "ACTIVATIONS",
-    "GATE_ACTIVATIONS",
-    "GRU",
-    "HEAD_ACTIVATIONS",
-    "LSTM",
-    "MERGES",
-    "AveragePooling",
-    "Bidirectional",
-    "Dense",
-    "FloatArray",
-    "Gate",
-    "Layer",
-    "MaxPooling",
-    "Part",
-    "Recurrent",
-    "Stepping",
-    "changed",
-    "parts",
-]
-
-ACTIVATIONS = (
-    "linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_keras2",
-    "hard_sigmoid_hgq", "hard_tanh", "softsign", "elu", "softplus", "exponential",
-)  # fmt: skip
-"""Activation functions of a lane; "hard_sigmoid" is x / 6 + 0.5 within 0..1 (Keras 3, PyTorch),
-"hard_sigmoid_keras2" 0.2 x + 0.5 (Keras 1 and 2), "hard_sigmoid_hgq" 0.25 x + 0.5 (HGQ2)."""
-
-HEAD_ACTIVATIONS = (*ACTIVATIONS, "softmax", "argmax")
-"""Those of a dense layer; "argmax" gives one number, that of its largest unit, from 0 up."""
-
-GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_sigmoid_hgq")
-"""Those of them that lie within 0..1, as a gate must."""
-
-
-MERGES = ("concat", "sum", "mul", "ave")
-"""How a Bidirectional layer's outputs become one; "ave" is half of "sum"."""
+from rnnrtl.layers.activations import ACTIVATIONS, GATE_ACTIVATIONS
+from rnnrtl.layers.stepping import FloatArray, Stepping, checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,155 +236,3 @@ class GRU(Gated):
     @property
     def parameters(self) -> int:
         return super().parameters + (self.units if self.reset_after else 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """Fully connected layer: activation(kernel @ x + bias).
-
-    Members
-    -------
-    name : layer name, unique in its network
-    kernel : (units, features)
-    bias : (units,)
-    activation : one of `HEAD_ACTIVATIONS`
-    """
-
-    name: str
-    kernel: FloatArray
-    bias: FloatArray
-    activation: str = "linear"
-
-    def __post_init__(self) -> None:
-        kernel = checked(self.kernel, f"{self.name}.kernel")
-        if kernel.ndim != 2 or 0 in kernel.shape:
-            raise ModelError(
-                f"{self.name}.kernel has shape {kernel.shape}, expected (units, features)"
-            )
-        object.__setattr__(self, "kernel", kernel)
-        object.__setattr__(
-            self, "bias", checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
-        )
-        if self.activation == "argmax" and kernel.shape[0] == 1:
-            raise ModelError(f"Dense {self.name!r}: argmax of one unit is always 0")
-        if self.activation not in HEAD_ACTIVATIONS:
-            raise UnsupportedError(
-                f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
-                f"only {', '.join(HEAD_ACTIVATIONS)}"
-            )
-
-    @property
-    def features(self) -> int:
-        """Length of the input vector."""
-        return int(self.kernel.shape[1])
-
-    @property
-    def units(self) -> int:
-        """Rows of the kernel."""
-        return int(self.kernel.shape[0])
-
-    @property
-    def outputs(self) -> int:
-        """Length of the output vector."""
-        return 1 if self.activation == "argmax" else self.units
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained weights."""
-        return self.kernel.size + self.bias.size
-
-
-@dataclass(frozen=True, eq=False)
-class Bidirectional:
-    """Two recurrent layers, one of which reads the sequence in reverse, and their outputs merged.
-
-    With return_sequences step t is merge(forward's at t, backward's when it has read t).
-
-    Members
-    -------
-    name : layer name, unique in its network
-    forward, backward : of any kinds; both return sequences, or neither. Both are described as they
-        read: `go_backwards` is for layers by themselves
-    merge : one of `MERGES`; all but "concat", forward's first, need equally many units
-    last_output : where no sequence is returned: the output of the last step, when `backward` has
-        read that step only (PyTorch's `output[:, -1]`), not the last state of each (Keras, `h_n`)
-    """
-
-    name: str
-    forward: Recurrent
-    backward: Recurrent
-    merge: str = "concat"
-    last_output: bool = False
-
-    def __post_init__(self) -> None:
-        what = f"Bidirectional {self.name!r}"
-        if self.merge not in MERGES:
-            raise UnsupportedError(
-                f"{what}: merge {self.merge!r} is not supported, only {', '.join(MERGES)}"
-            )
-        forward, backward = self.parts
-        if forward.features != backward.features:
-            raise ModelError(
-                f"{what}: forward takes {forward.features} features, backward {backward.features}"
-            )
-        if self.merge != "concat" and forward.outputs != backward.outputs:
-            raise ModelError(
-                f"{what}: merge {self.merge!r} needs as many units in both directions, not "
-                f"{forward.outputs} and {backward.outputs}"
-            )
-        if forward.return_sequences != backward.return_sequences:
-            raise ModelError(f"{what}: one direction returns sequences, the other does not")
-        if forward.go_backwards or backward.go_backwards:
-            raise ModelError(f"{what}: neither layer may have go_backwards, the name says it")
-        if self.last_output and forward.return_sequences:
-            raise ModelError(f"{what}: last_output is for layers that return no sequence")
-
-    @property
-    def parts(self) -> tuple[Recurrent, Recurrent]:
-        """Forward and backward."""
-        return self.forward, self.backward
-
-    @property
-    def return_sequences(self) -> bool:
-        """Whether every step is given on (True) or only the last one (False)."""
-        return self.forward.return_sequences
-
-    @property
-    def features(self) -> int:
-        """Length of the vector taken in at each step."""
-        return self.forward.features
-
-    @property
-    def units(self) -> int:
-        """Length of the two hidden states together."""
-        return self.forward.units + self.backward.units
-
-    @property
-    def outputs(self) -> int:
-        """Length of the vector given on."""
-        if self.merge != "concat":
-            return self.forward.outputs
-        return self.forward.outputs + self.backward.outputs
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained weights."""
-        return self.forward.parameters + self.backward.parameters
-
-
-Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling
-Part = Recurrent | Dense | AveragePooling | MaxPooling
-"""A layer by itself: all but bidirectional ones."""
-
-
-def parts(layer: Layer) -> tuple[Part, ...]:
-    """Return the layer, or the two of a bidirectional one."""
-    return layer.parts if isinstance(layer, Bidirectional) else (layer,)
-
-
-def changed(layer: Layer, change: Callable[[Any], Any]) -> Layer:
-    """Return a layer changed, or a bidirectional one whose two are."""
-    if isinstance(layer, Bidirectional):
-        return replace(layer, forward=change(layer.forward), backward=change(layer.backward))
-    found: Layer = change(layer)
-    return found

@@ -1,0 +1,53 @@
+"""The layers of a trained network, as plain float64 arrays under the field's own names."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rnnrtl.layers.activations import ACTIVATIONS, GATE_ACTIVATIONS, HEAD_ACTIVATIONS
+from rnnrtl.layers.bidirectional import MERGES, Bidirectional
+from rnnrtl.layers.dense import Dense
+from rnnrtl.layers.pooling import AveragePooling, MaxPooling, Pooling
+from rnnrtl.layers.recurrent import GRU, LSTM, Gate, Gated, Recurrent, SimpleRNN
+from rnnrtl.layers.stepping import FloatArray, Stepping
+
+__all__ = [
+    "ACTIVATIONS",
+    "GATE_ACTIVATIONS",
+    "GRU",
+    "HEAD_ACTIVATIONS",
+    "LSTM",
+    "MERGES",
+    "AveragePooling",
+    "Bidirectional",
+    "Dense",
+    "FloatArray",
+    "Gate",
+    "Gated",
+    "Layer",
+    "MaxPooling",
+    "Part",
+    "Pooling",
+    "Recurrent",
+    "SimpleRNN",
+    "Stepping",
+    "changed",
+    "parts",
+]
+
+Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling
+Part = Recurrent | Dense | AveragePooling | MaxPooling
+"""A layer by itself: all but bidirectional ones."""
+
+
+def parts(layer: Layer) -> tuple[Part, ...]:
+    """Return the layer, or the two of a bidirectional one."""
+    return layer.parts if isinstance(layer, Bidirectional) else (layer,)
+
+
+def changed(layer: Layer, change: Callable[[Any], Any]) -> Layer:
+    """Return a layer changed, or a bidirectional one whose two are."""
+    if isinstance(layer, Bidirectional):
+        return replace(layer, forward=change(layer.forward), backward=change(layer.backward))
+    found: Layer = change(layer)
+    return found
