@@ -61,6 +61,7 @@ def format_of_steps(layer: Stepping, form: Any, taken: Format) -> Format:
 apply_dense = dense.apply
 format_of_dense = dense.result_format
 merged = bidirectional.merged
+pairs = bidirectional.pairs
 format_of_merged = bidirectional.result_format
 
 __all__ = [
@@ -70,5 +71,6 @@ __all__ = [
     "format_of_steps",
     "initial",
     "merged",
+    "pairs",
     "step",
 ]

@@ -123,10 +123,9 @@ def _both_ways(layer: Bidirectional, value: Any, numbers: Any, form: Callable[..
         ]
         for part, backwards in zip(layer.parts, (False, True), strict=True)
     )
-    if layer.return_sequences:
-        pairs = list(zip(forward, backward[::-1], strict=True))
-    else:
-        pairs = [(forward[-1], backward[0 if layer.last_output else -1])]
     of_layer = partial(form, layer.name)
-    found = [cells.merged(layer, *pair, numbers, of_layer).values for pair in pairs]
+    found = [
+        cells.merged(layer, *pair, numbers, of_layer).values
+        for pair in cells.pairs(layer, forward, backward)
+    ]
     return numbers.stacked(found) if layer.return_sequences else found[0]

@@ -7,6 +7,16 @@ from rnnrtl.fixedpoint.format import Format
 from rnnrtl.layers import Bidirectional
 
 
+def pairs(layer: Bidirectional, forward: Sequence[V], backward: Sequence[V]) -> list[tuple[V, V]]:
+    """Return the hidden states that are merged, from those of all steps as each direction reads.
+
+    They are one pair a step, or one where the layer gives on one vector a sequence.
+    """
+    if layer.return_sequences:
+        return list(zip(forward, backward[::-1], strict=True))
+    return [(forward[-1], backward[0 if layer.last_output else -1])]
+
+
 def merged(layer: Bidirectional, forward: V, backward: V, numbers: Numbers[V], form: Formats) -> V:
     """Return what two hidden states are merged into; only "concat" keeps their formats."""
     match layer.merge:

@@ -55,9 +55,7 @@ def trace_unrolled(
             output_format = cells.format_of_dense(layer, form)
         elif isinstance(layer, Bidirectional):
             forward, backward = stepping(layer.forward, xs), stepping(layer.backward, xs[::-1])
-            pairs = list(zip(forward, backward[::-1], strict=True))
-            if not layer.return_sequences:
-                pairs = [(forward[-1], backward[0 if layer.last_output else -1])]
+            pairs = cells.pairs(layer, forward, backward)
             xs = [cells.merged(layer, *pair, numbers, form) for pair in pairs]
             hidden = [precision.format(part.name, "hidden") for part in layer.parts]
             output_format = cells.format_of_merged(layer, form, hidden)
