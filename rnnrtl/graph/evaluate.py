@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray, matmul
-from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, Played, State
+from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, State
+from rnnrtl.graph.reversal import Played
 from rnnrtl.graph.trace import Graph, Loop
 
 CHUNK = 512

@@ -9,16 +9,7 @@ import numpy as np
 from rnnrtl.fixedpoint import arithmetic
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.graph.nodes import (
-    Clamp,
-    Limited,
-    LowBits,
-    Node,
-    Proved,
-    ShiftRight,
-    constant,
-    mapped,
-)
+from rnnrtl.graph.nodes import Clamp, Limited, LowBits, Node, Proved, ShiftRight, constant, mapped
 from rnnrtl.lut.search import BOUND_LSB, build_table
 from rnnrtl.lut.table import Rom, Table, address
 

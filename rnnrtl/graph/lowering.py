@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 
 from rnnrtl.graph.composed import Composed, compose
 from rnnrtl.graph.lookup import RomRead
-from rnnrtl.graph.nodes import (
-    Constant,
-    LastStep,
-    MatVec,
-    Node,
-    RoundShift,
-    ShiftRight,
-    State,
-    Wrap,
-)
+from rnnrtl.graph.nodes import Constant, LastStep, MatVec, Node, RoundShift, ShiftRight, State, Wrap
 from rnnrtl.graph.sums import EXACT, Sum, magnitudes, reach_of_product, sum_of
 from rnnrtl.graph.trace import Graph
 

@@ -211,32 +211,6 @@ class Limited(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Equal(Node):
-    """1 where x is one code, else 0."""
-
-    code: int = 0
-
-    def arithmetic(self, x: Any) -> Any:
-        return arithmetic.select(x == self.code, 1, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Both(Node):
-    """1 where both a and b are, else 0."""
-
-    def arithmetic(self, a: Any, b: Any) -> Any:
-        return arithmetic.select(a, b, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Select(Node):
-    """a where the condition is 1, b where it is 0; arguments (condition, a, b)."""
-
-    def arithmetic(self, condition: Any, a: Any, b: Any) -> Any:
-        return arithmetic.select(condition, a, b)
-
-
-@dataclass(frozen=True, eq=False)
 class Part(Node):
     """Lanes of its argument from `start` on."""
 
@@ -264,13 +238,6 @@ class LastStep(Node):
 
     def arithmetic(self, x: Any) -> Any:
         return x
-
-
-@dataclass(frozen=True, eq=False)
-class Played(Node):
-    """Its argument out of a memory of the whole sequence, from the first step on or `backwards`."""
-
-    backwards: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,16 +346,6 @@ def refined(x: Node, fraction_bits: int) -> Node:
     if isinstance(x, Constant):
         return constant([c << bits for c in x.lowest], fraction_bits)
     return mapped(ShiftLeft, x, fraction_bits, lambda v: v << bits, bits=bits)
-
-
-def unmasked(state: State, following: Node) -> tuple[Node, Node | None]:
-    """Return what a state becomes, and the one lane that tells whether it stays as it is, if any.
-
-    Where it stays as it is for a step, a register only need not load.
-    """
-    if isinstance(following, Select) and following.args[1] is state:
-        return following.args[2], following.args[0].args[0]
-    return following, None
 
 
 def mapped(

@@ -1,8 +1,15 @@
 """Vectors as a memory of the whole sequence plays them, from either end."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from rnnrtl.graph.nodes import Constant, Input, Node, Played, State
+from rnnrtl.graph.nodes import Constant, Input, Node, State
+
+
+@dataclass(frozen=True, eq=False)
+class Played(Node):
+    """Its argument out of a memory of the whole sequence, from the first step on or `backwards`."""
+
+    backwards: bool = False
 
 
 def mirrored(x: Node) -> dict[Node, Node] | None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.graph.nodes import Input, Joined, Node, Part, Played
+from rnnrtl.graph.nodes import Input, Joined, Node, Part
+from rnnrtl.graph.reversal import Played
 from rnnrtl.graph.trace import Graph, Loop
 
 

@@ -14,20 +14,11 @@ from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.lookup import look_up
+from rnnrtl.graph.masks import all_equal, select
 from rnnrtl.graph.nodes import Node, State, constant
 from rnnrtl.graph.reversal import mirrored, played
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.graph.vectors import (
-    all_equal,
-    argmax,
-    blend,
-    input_vector,
-    joined,
-    matvec,
-    maximum,
-    select,
-    total,
-)
+from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum, total
 from rnnrtl.graph.weights import check_weights
 from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent, Stepping
 from rnnrtl.lut.search import BOUND_LSB

@@ -7,19 +7,7 @@ import numpy as np
 from rnnrtl.cells.numbers import pairwise
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.graph.nodes import (
-    Both,
-    Equal,
-    Input,
-    Joined,
-    LowBits,
-    MatVec,
-    Node,
-    Select,
-    aligned,
-    constant,
-    refined,
-)
+from rnnrtl.graph.nodes import Input, Joined, LowBits, MatVec, Node, aligned, constant, refined
 
 
 def input_vector(size: int, form: Format, name: str = "x") -> Input:
@@ -43,23 +31,6 @@ def maximum(a: Node, b: Node) -> Node:
     return (b + (a - b).relu()).within(
         tuple(map(max, a.lowest, b.lowest)), tuple(map(max, a.highest, b.highest))
     )
-
-
-def select(condition: Node, a: Node, b: Node) -> Select:
-    """Return a where the one lane of the condition is 1, else b."""
-    a, b = aligned(a, b)
-    conditions = joined([condition] * a.size)
-    lowest = tuple(map(min, a.lowest, b.lowest))
-    return Select(
-        (conditions, a, b), a.fraction_bits, lowest, tuple(map(max, a.highest, b.highest))
-    )
-
-
-def all_equal(x: Node, code: int) -> Node:
-    """Return whether all lanes are one code: one lane, 1 or 0."""
-    equal = Equal((x,), 0, (0,) * x.size, (1,) * x.size, name="equal", code=code)
-    lanes: list[Node] = [equal.lane(n) for n in range(x.size)]
-    return pairwise(lambda a, b: Both((a, b), 0, (0,), (1,)), lanes)
 
 
 def total(a: Node, x: Node, most: int) -> Node:

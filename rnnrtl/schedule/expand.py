@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import Plan, Recurrence
 from rnnrtl.graph.lookup import RomRead
+from rnnrtl.graph.masks import unmasked
 from rnnrtl.graph.nodes import (
     Constant,
     Input,
@@ -18,7 +19,6 @@ from rnnrtl.graph.nodes import (
     ShiftLeft,
     State,
     Subtract,
-    unmasked,
 )
 from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays

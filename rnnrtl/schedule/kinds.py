@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 from rnnrtl.fixedpoint import Overflow
 from rnnrtl.graph.lookup import LookedUp, Magnitude, Mirror, RomRead
+from rnnrtl.graph.masks import Both, Equal, Select
 from rnnrtl.graph.nodes import (
     Add,
-    Both,
     Clamp,
-    Equal,
     LastStep,
     Limited,
     LowBits,
@@ -19,7 +18,6 @@ from rnnrtl.graph.nodes import (
     Proved,
     Relu,
     RoundShift,
-    Select,
     ShiftRight,
     Subtract,
     Wrap,

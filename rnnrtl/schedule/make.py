@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import plan
-from rnnrtl.graph.nodes import unmasked
+from rnnrtl.graph.masks import unmasked
 from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.array import candidates
 from rnnrtl.schedule.delays import Delays, delays_of

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rnnrtl.graph.nodes import Constant, MatVec, Node, unmasked
+from rnnrtl.graph.masks import unmasked
+from rnnrtl.graph.nodes import Constant, MatVec, Node
 from rnnrtl.schedule.array import Array
 from rnnrtl.schedule.folding import turn_constants
 from rnnrtl.schedule.linear import is_sum

@@ -12,16 +12,7 @@ It counts the graph that becomes hardware, so that proved ranges, not formats, g
 """
 
 from rnnrtl.graph.lookup import RomRead
-from rnnrtl.graph.nodes import (
-    Add,
-    MatVec,
-    Multiply,
-    Node,
-    RoundShift,
-    ShiftRight,
-    State,
-    Subtract,
-)
+from rnnrtl.graph.nodes import Add, MatVec, Multiply, Node, RoundShift, ShiftRight, State, Subtract
 from rnnrtl.graph.trace import Graph
 
 BLOCK_LUT = 100
