@@ -26,6 +26,8 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.network import Network
 from rnnrtl.options import Options
+from rnnrtl.schedule.crowding import of_its_size
+from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.make import make_schedule
 from rnnrtl.schedule.schedule import Schedule
 from rnnrtl.schedule.series import Series, in_series
@@ -122,19 +124,25 @@ class Design:
         return in_series(parts, memories) if any(memories) else parts[0]
 
     def _scheduled(self, graph: Graph) -> Schedule:
-        return make_schedule(
-            graph,
-            clock_mhz=self.options.clock_mhz,
-            target=self.options.target,
-            mode=self.options.mode,
-            steps=self.network.steps,
-            steps_per_beat=self._steps_per_beat,
-            strategy=self._strategy,
-            balanced=self.options.reuse_factor != (1, 1),
-            reuse={p.layer: self.reuse[p.layer] for p in graph.loops if p.layer in self.reuse},
-            weight_storage=self.options.weight_storage,
-            multipliers=self._multipliers,
-        )
+        options = self.options
+
+        def made(delays: Delays, clock_mhz: float) -> Schedule:
+            return make_schedule(
+                graph,
+                clock_mhz=clock_mhz,
+                target=options.target,
+                delays=delays,
+                mode=options.mode,
+                steps=self.network.steps,
+                steps_per_beat=self._steps_per_beat,
+                strategy=self._strategy,
+                balanced=options.reuse_factor != (1, 1),
+                reuse={p.layer: self.reuse[p.layer] for p in graph.loops if p.layer in self.reuse},
+                weight_storage=options.weight_storage,
+                multipliers=self._multipliers,
+            )
+
+        return of_its_size(made, delays_of(options.target), options.clock_mhz)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import plan
@@ -13,7 +12,6 @@ from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.expand import Choices, Expansion
 from rnnrtl.schedule.linear import Sums
 from rnnrtl.schedule.operations import Op
-from rnnrtl.schedule.place import TooFastError
 from rnnrtl.schedule.reuse import Reuse
 from rnnrtl.schedule.schedule import Schedule, StateSchedule
 from rnnrtl.schedule.sharing import edges_of, turns_of
@@ -28,6 +26,7 @@ def make_schedule(
     *,
     clock_mhz: float,
     target: str,
+    delays: Delays | None = None,
     mode: str = "static",
     steps: int | None = None,
     steps_per_beat: int = 1,
@@ -54,47 +53,9 @@ def make_schedule(
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
 
-    Where wires are known to grow with a design, a first schedule tells how large it is.
+    `delays` are used in place of the target's own (see `rnnrtl.schedule.crowding`).
     """
-    at = partial(
-        _at, graph, target, mode, steps, steps_per_beat, strategy, balanced, reuse,
-        weight_storage, multipliers,
-    )  # fmt: skip
-    delays = delays_of(target)
-    if delays.crowding is None:
-        return at(delays, clock_mhz)
-    first = _slow_enough(at, delays, clock_mhz)
-    crowded = delays.crowded(first.area)
-    done = crowded == delays and first.clock_mhz == clock_mhz
-    return first if done else at(crowded, clock_mhz)
-
-
-def _slow_enough(
-    at: Callable[[Delays, float], Schedule], delays: Delays, clock_mhz: float
-) -> Schedule:
-    """Return the schedule for a clock, or for the first of its halves that is not too fast."""
-    while True:
-        try:
-            return at(delays, clock_mhz)
-        except TooFastError:
-            clock_mhz /= 2
-
-
-def _at(
-    graph: Graph,
-    target: str,
-    mode: str,
-    steps: int | None,
-    steps_per_beat: int,
-    strategy: Callable[[str], str],
-    balanced: bool,
-    reuse: Mapping[str, Reuse],
-    weight_storage: str,
-    multipliers: int | None,
-    delays: Delays,
-    clock_mhz: float,
-) -> Schedule:
-    maker = _Maker(graph, delays, 1000 / clock_mhz)
+    maker = _Maker(graph, delays or delays_of(target), 1000 / clock_mhz)
     choices = Choices(
         strategy,
         reuse=reuse,
