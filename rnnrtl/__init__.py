@@ -5,7 +5,7 @@ design = rnnrtl.generate(network, "fixed<16,6>")
 design.predict(x), design.verilog, design.schedule, design.simulate(x), design.estimate()
 """
 
-from rnnrtl.design import Design, Simulation
+from rnnrtl.design import Design
 from rnnrtl.errors import (
     InputError,
     ModelError,
@@ -33,6 +33,7 @@ from rnnrtl.layers import (
     SimpleRNN,
 )
 from rnnrtl.network import Network
+from rnnrtl.simulation import Simulation
 from rnnrtl.streaming import Stream
 from rnnrtl.tuning import (
     Accuracy,

@@ -1,11 +1,11 @@
 """A network in hardware, and everything one can ask of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from rnnrtl.graph.stages import Stage, stages
 from rnnrtl.graph.trace import Graph, trace
 from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.hardware.core import Core
-from rnnrtl.hardware.pipeline import Pipeline
+from rnnrtl.hardware.pipeline import Pipeline, in_stages
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.hardware.verilog import to_verilog
 from rnnrtl.network import Network
@@ -31,56 +31,17 @@ from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.make import make_schedule
 from rnnrtl.schedule.schedule import Schedule
 from rnnrtl.schedule.series import Series, in_series
-from rnnrtl.streaming import Flags, InFixedPoint, Stream, as_flags
+from rnnrtl.simulation import Simulation, SimulatorName, simulate
+from rnnrtl.streaming import InFixedPoint, Stream
 
 if TYPE_CHECKING:
     from rnnrtl.simulate import Hardware, Progress
     from rnnrtl.synthesis import Estimate, Routing
 
-SimulatorName = Literal["amaranth", "icarus", "verilator"]
-SIMULATORS: tuple[SimulatorName, ...] = ("amaranth", "icarus", "verilator")
-
 FEW_PRODUCTS_FROM = 32
 """Cycles for which a step takes an array from which on one more, or two, are worth a multiplier
 less for each unit at a time.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Simulation:
-    """What the hardware gave in a simulator, all of it measured there.
-
-    Members
-    -------
-    outputs : values on the output grid, of the shape that `Design.predict` gives
-    latency_cycles : edges from the first beat accepted to the result valid, on an idle core
-    initiation_interval : edges between two inferences offered back to back
-    bit_exact : whether every output code equals the reference's
-    cycles : clock cycles simulated
-    seconds : wall-clock time, building the simulator's model left out
-    """
-
-    outputs: NDArray[np.float64]
-    latency_cycles: int
-    initiation_interval: int
-    bit_exact: bool
-    cycles: int
-    seconds: float
-
-
-class Vectors(NamedTuple):
-    """What goes into the hardware, and what must come out.
-
-    Members
-    -------
-    codes, expected : (sequences, beats, lanes of a beat); expected (sequences, lanes) with one
-        result a sequence
-    clear : of a stateful design: which steps begin from the initial state, (sequences, beats)
-    """
-
-    codes: NDArray[np.int64]
-    expected: NDArray[np.int64]
-    clear: Flags | None
 
 
 class Design:
@@ -182,19 +143,7 @@ class Design:
                 return_sequences=self.graph.return_sequences,
                 stateful=self.network.stateful,
             )
-        cores = []
-        source = given
-        for stage, part in zip(self.stages, schedule.parts, strict=True):
-            if stage.reversal is not None:
-                source = StreamFormat(stage.graph.input.size, source.width, padded=False)
-            graph, last = stage.graph, stage is self.stages[-1]
-            output = StreamFormat(graph.output.size, graph.output_format.width, padded=False)
-            output = sink if last else output
-            core = Core(part, source, output, return_sequences=graph.return_sequences)
-            cores.append((stage.reversal, core))
-            source = output
-        assert self.network.steps is not None
-        return Pipeline(cores, given, sink, self.network.steps)
+        return in_stages(self.stages, schedule, given, sink)
 
     @cached_property
     def verilog(self) -> str:
@@ -270,53 +219,6 @@ class Design:
         """
         return Stream(self.network, InFixedPoint(self._program), batch, state)
 
-    def vectors(self, codes: NDArray[np.int64], clear: object = None) -> Vectors:
-        """Return input and expected codes beat by beat.
-
-        Sequences are repeated until there are as many as take turns on the streams. `clear` is that
-        of `simulate`. Raises InputError.
-        """
-        from rnnrtl.simulate import whole_bursts
-
-        if self.options.mode == "unrolled" and codes.shape[1] != self._steps_per_beat:
-            raise InputError(
-                f"x has {codes.shape[1]} time steps, but the network is unrolled over "
-                f"{self._steps_per_beat}"
-            )
-        begins = self._begins(clear, codes.shape[:2])
-        slots = self.schedule.slots
-        codes = whole_bursts(codes, slots)
-        if begins is None:
-            expected = self.predict_codes(codes)
-        else:
-            begins = whole_bursts(begins, slots).copy()
-            begins[:slots, 0] = True
-            stream = self.stream(slots)
-            values = to_values(codes, self.graph.input_format)
-            bursts = [slice(n, n + slots) for n in range(0, len(codes), slots)]
-            outputs = [stream.predict(values[burst], begins[burst]) for burst in bursts]
-            expected = to_codes(np.concatenate(outputs), self.graph.output_format)
-        beats = codes.reshape(len(codes), -1, self.input_stream.lanes)
-        if self.graph.return_sequences:
-            expected = expected.reshape(len(codes), -1, self.output_stream.lanes)
-        return Vectors(beats, expected, begins)
-
-    def _begins(self, clear: object, shape: tuple[int, ...]) -> Flags | None:
-        """Return which steps begin from the initial state; None where no state lives on."""
-        if not self.network.stateful:
-            if clear is not None:
-                raise InputError(
-                    "clear is for a stateful design, generate(..., stateful=True): in this one "
-                    "every sequence begins from the initial state"
-                )
-            return None
-        given = np.asarray(True if clear is None else clear)
-        if given.shape == shape:
-            return as_flags(given, shape, "clear")
-        flags = np.zeros(shape, dtype=bool)
-        flags[:, 0] = as_flags(given, shape[:1], "clear")
-        return flags
-
     def simulate(
         self,
         x: object,
@@ -344,49 +246,8 @@ class Design:
         VerificationError : for X or Z, a broken AXI4-Stream rule, results that depend on stalls,
             a core that hangs or that remembers anything across a reset
         """
-        from rnnrtl.simulate import run_amaranth, run_verilog
-
-        if simulator not in SIMULATORS:
-            raise UnsupportedError(
-                f"unknown simulator {simulator!r}, known: {', '.join(SIMULATORS)}"
-            )
-        offered = self.input_codes(x)
-        if not len(offered):
-            raise InputError("x holds no sequence: a simulation needs at least one sequence")
-        vectors = self.vectors(offered, clear)
-        if simulator == "amaranth":
-            measured = run_amaranth(
-                self.core,
-                self.input_stream,
-                self.output_stream,
-                self.graph.return_sequences,
-                vectors.codes,
-                vectors.expected,
-                interleave=self.schedule.slots,
-                clear=vectors.clear,
-                stalls=stalls,
-                seed=seed,
-                progress=progress,
-            )
-        else:
-            measured = run_verilog(
-                self.hardware,
-                vectors.codes,
-                vectors.expected,
-                simulator=simulator,
-                clear=vectors.clear,
-                stalls=stalls,
-                seed=seed,
-                progress=progress,
-            )
-        outputs = measured.codes[: len(offered)].reshape(self.predict_codes(offered).shape)
-        return Simulation(
-            to_values(outputs, self.graph.output_format),
-            measured.latency_cycles,
-            measured.initiation_interval,
-            bool(np.array_equal(measured.codes, vectors.expected)),
-            measured.cycles,
-            measured.seconds,
+        return simulate(
+            self, x, simulator, clear=clear, stalls=stalls, seed=seed, progress=progress
         )
 
     def estimate(self, target: str | None = None) -> "Estimate":

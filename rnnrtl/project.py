@@ -14,9 +14,10 @@ from rnnrtl.errors import InputError, OutputError
 from rnnrtl.files import reason
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.simulate import write_testbench
+from rnnrtl.simulation import Vectors, vectors_of
 
 if TYPE_CHECKING:
-    from rnnrtl.design import Design, Vectors
+    from rnnrtl.design import Design
 
 RANDOM_SEQUENCES = 8
 RANDOM_STEPS = 10
@@ -38,7 +39,7 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     codes = design.input_codes(x) if x is not None else random_codes(design)
     if not len(codes):
         raise InputError("x holds no sequence: the testbench needs at least one")
-    vectors = design.vectors(codes, random_clear(design, codes) if x is None else None)
+    vectors = vectors_of(design, codes, random_clear(design, codes) if x is None else None)
     staging: Path | None = None
     written = False
     above = [folder for folder in directory.absolute().parents if not folder.exists()]
@@ -88,7 +89,7 @@ def random_clear(design: "Design", codes: IntArray) -> NDArray[np.bool_] | None:
     return clear
 
 
-def _fill(design: "Design", folder: Path, steps: int, vectors: "Vectors") -> None:
+def _fill(design: "Design", folder: Path, steps: int, vectors: Vectors) -> None:
     schedule = design.schedule
     write_testbench(
         folder,

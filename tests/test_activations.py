@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SimulatorName
 from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Format
 from rnnrtl.layers import ACTIVATIONS, GATE_ACTIVATIONS, Dense, Gated
 from rnnrtl.network import Network
 from rnnrtl.schedule.reuse import products_of
+from rnnrtl.simulation import SimulatorName
 from tests import float_reference
 from tests.networks import CELLS, GATED, dense, inputs, network, recurrent, reference
 from tests.test_modes import check, designed

@@ -9,7 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 
 import rnnrtl
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError, ModelError, PrecisionWarning, UnsupportedError
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
@@ -22,9 +22,10 @@ from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.layers import MERGES, Bidirectional
 from rnnrtl.network import Network
 from rnnrtl.schedule.series import MEMORY_CYCLES, Series
+from rnnrtl.simulation import SimulatorName
 from rnnrtl.tuning import find_precision
 from tests.networks import CELLS, bidirectional, dense, inputs, network, recurrent, reference
-from tests.test_hardware import extreme_inputs
+from tests.test_hardware import simulated
 
 STEPS = 4
 
@@ -113,11 +114,7 @@ def check(
     design: Design, simulator: SimulatorName = "amaranth", *, steps: int = STEPS, batch: int = 5
 ) -> None:
     """Check every bit, under stalls and resets too, and the measured figures."""
-    x = extreme_inputs(design, batch, steps)
-    result = design.simulate(x, simulator)
-    np.testing.assert_array_equal(result.outputs, design.predict(x))
-    assert result.bit_exact
-    assert result.latency_cycles == design.schedule.latency_of(steps)
+    result = simulated(design, simulator, batch=batch, steps=steps)
     assert result.initiation_interval == design.schedule.interval_of(steps)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SIMULATORS
 from rnnrtl.errors import (
     InputError,
     ModelError,
@@ -20,6 +19,7 @@ from rnnrtl.errors import (
 from rnnrtl.generation import generate
 from rnnrtl.layers import GRU, Gate
 from rnnrtl.options import Options
+from rnnrtl.simulation import SIMULATORS
 from tests.networks import dense, inputs, network, recurrent
 
 NET = network(recurrent("gru_after", 2, 2), dense(2, 1), steps=3, name="tiny")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.generation import generate
 from rnnrtl.layers import GRU, LSTM, SimpleRNN
 from rnnrtl.network import Network
+from rnnrtl.simulation import Simulation, SimulatorName
 from tests.networks import CELLS, GATED, dense, network, recurrent
 
 HEADS = {
@@ -108,15 +109,21 @@ def extreme_inputs(design: Design, batch: int, steps: int) -> Any:
     return x
 
 
-def check(
-    design: Design, simulator: SimulatorName = "amaranth", *, batch: int = 3, steps: int = 3
-) -> None:
-    """Check every output bit, the latency and the interval, also under stalls and resets."""
+def simulated(design: Design, simulator: SimulatorName, *, batch: int, steps: int) -> Simulation:
+    """Simulate on extreme inputs, under stalls and resets too; check every bit and the latency."""
     x = extreme_inputs(design, batch, steps)
     result = design.simulate(x, simulator)
     np.testing.assert_array_equal(result.outputs, design.predict(x))
     assert result.bit_exact
     assert result.latency_cycles == design.schedule.latency_of(steps)
+    return result
+
+
+def check(
+    design: Design, simulator: SimulatorName = "amaranth", *, batch: int = 3, steps: int = 3
+) -> None:
+    """Check every output bit, the latency and the interval, also under stalls and resets."""
+    result = simulated(design, simulator, batch=batch, steps=steps)
     assert result.initiation_interval == steps * design.schedule.beat_interval
 
 

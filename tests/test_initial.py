@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SimulatorName
 from rnnrtl.errors import ModelError
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
+from rnnrtl.simulation import SimulatorName
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
 from tests.test_modes import STEPS, check, designed
 

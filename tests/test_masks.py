@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError, ModelError, PrecisionError, UnsupportedError
 from rnnrtl.frontends import load, save
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.network import Network
 from rnnrtl.simulate.lint import lint
+from rnnrtl.simulation import SimulatorName
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
 
 STEPS, MASK = 4, -1.5

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError, ModelError, PrecisionWarning, UnsupportedError
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
@@ -19,6 +19,7 @@ from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulate.lint import lint
+from rnnrtl.simulation import SimulatorName
 from tests.networks import CELLS, GATED, dense, network, recurrent
 from tests.test_hardware import PRECISIONS, extreme_inputs
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.schedule import packing
+from rnnrtl.simulation import SimulatorName
 from tests.networks import GATED
 from tests.test_modes import check, designed
 from tests.test_turns import net_of

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SimulatorName
 from rnnrtl.errors import InputError, ModelError, UnsupportedError
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.graph.nodes import State
 from rnnrtl.layers import AveragePooling, MaxPooling
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
+from rnnrtl.simulation import SimulatorName
 from tests.networks import dense, inputs, network, recurrent, reference
 from tests.test_cli import CLI
 from tests.test_modes import STEPS, STRATEGIES, check, designed

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import rnnrtl
-from rnnrtl.design import SimulatorName
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.graph.trace import trace
 from rnnrtl.layers import LSTM
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
+from rnnrtl.simulation import SimulatorName
 from rnnrtl.tuning.formats import fitting
 from rnnrtl.tuning.survey import survey
 from tests.networks import dense, gates, inputs, network, reference

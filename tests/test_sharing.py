@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.network import Network
 from rnnrtl.schedule.delays import DELAYS
 from rnnrtl.schedule.folding import fold_cost
@@ -16,6 +16,7 @@ from rnnrtl.schedule.operations import Op
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.sums import FOLD_FROM, place_sums
 from rnnrtl.schedule.trees import IN_SERIES, MULTIPLIER, _exponent, _odd, _sums, cost
+from rnnrtl.simulation import SimulatorName
 from tests.arrivals import arrival
 from tests.networks import GATED, dense, network, recurrent
 from tests.test_modes import check, designed

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl import simulation
+from rnnrtl.design import Design
 from rnnrtl.errors import InputError, ModelError, UnsupportedError, VerificationError
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
 from rnnrtl.hardware.states import HeldState
 from rnnrtl.network import Network
 from rnnrtl.simulate.lint import lint
+from rnnrtl.simulation import SimulatorName
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
 from tests.test_hardware import extreme_inputs
 
@@ -143,14 +145,14 @@ def test_a_state_that_survives_reset_is_found(
 
 def test_a_side_signal_that_is_not_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     x = extreme_inputs(designed(net_of("lstm")), 4, STEPS)
-    made = Design.vectors
+    made = simulation.vectors_of
 
-    def other(self: Design, *args: Any) -> Any:
-        vectors = made(self, *args)
+    def other(design: Design, *args: Any) -> Any:
+        vectors = made(design, *args)
         assert vectors.clear is not None
         return vectors._replace(clear=np.arange(4)[:, None] + np.arange(STEPS) == 0)
 
-    monkeypatch.setattr(Design, "vectors", other)
+    monkeypatch.setattr(simulation, "vectors_of", other)
     assert not designed(net_of("lstm")).simulate(x, stalls=False).bit_exact
 
 

@@ -7,11 +7,11 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from rnnrtl.design import SimulatorName
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.generation import generate
 from rnnrtl.hardware import constants
 from rnnrtl.network import Network
+from rnnrtl.simulation import SimulatorName
 from tests.networks import CELLS, GATED, dense, inputs, network, recurrent
 from tests.test_modes import check, designed, stacked
 from tests.test_sharing import wide

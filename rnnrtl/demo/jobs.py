@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.demo.jets import area_under_curve, tagger, test_jets
-from rnnrtl.design import Design, SimulatorName
+from rnnrtl.design import Design
 from rnnrtl.errors import VerificationError
 from rnnrtl.generation import generate
 from rnnrtl.simulate import Hardware, run_verilog
+from rnnrtl.simulation import SimulatorName
 from rnnrtl.synthesis import estimate
 
 PRECISION = "fixed<16,6>"

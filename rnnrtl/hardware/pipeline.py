@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 
-from rnnrtl.graph.stages import Reversal
+from rnnrtl.graph.stages import Reversal, Stage
 from rnnrtl.hardware.core import Core, ports
 from rnnrtl.hardware.reversal import ReversalMemory
 from rnnrtl.hardware.stream import StreamFormat
+from rnnrtl.schedule.series import Series
 
 
 class Pipeline(wiring.Component):
@@ -79,3 +80,26 @@ class Pipeline(wiring.Component):
             ready.eq(self.m_axis_tready),
         ]
         return m
+
+
+def in_stages(
+    stages: Sequence[Stage],
+    schedule: Series,
+    input: StreamFormat,  # noqa: A002 - the stream's name
+    output: StreamFormat,
+) -> Pipeline:
+    """Return the cores of stages; between two of them codes stand side by side."""
+    cores = []
+    source = input
+    for stage, part in zip(stages, schedule.parts, strict=True):
+        graph = stage.graph
+        if stage.reversal is not None:
+            source = StreamFormat(graph.input.size, source.width, padded=False)
+        sink = output
+        if stage is not stages[-1]:
+            sink = StreamFormat(graph.output.size, graph.output_format.width, padded=False)
+        core = Core(part, source, sink, return_sequences=graph.return_sequences)
+        cores.append((stage.reversal, core))
+        source = sink
+    assert schedule.steps is not None
+    return Pipeline(cores, input, output, schedule.steps)

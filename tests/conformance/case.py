@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import rnnrtl
 from rnnrtl.design import Design
 from rnnrtl.network import Network
-from rnnrtl.simulate import run_amaranth
+from rnnrtl.simulation import in_amaranth, vectors_of
 from tests.conformance.bound import error_bound
 
 Array = NDArray[Any]
@@ -168,19 +168,8 @@ def _check_hardware(pickled: bytes, data: bytes, shape: tuple[int, ...]) -> None
     check_fixed(design, x)
     steps = x.shape[1] if network.fixed_steps else RTL_STEPS
     # What `simulate` does, without stalls and resets, which have tests of their own.
-    vectors = design.vectors(design.input_codes(x[:1, :steps]))
-    measured = run_amaranth(
-        design.core,
-        design.input_stream,
-        design.output_stream,
-        design.graph.return_sequences,
-        vectors.codes,
-        vectors.expected,
-        interleave=design.schedule.slots,
-        clear=vectors.clear,
-        stalls=False,
-        reset_rounds=0,
-    )
+    vectors = vectors_of(design, design.input_codes(x[:1, :steps]))
+    measured = in_amaranth(design, vectors, stalls=False, reset_rounds=0)
     np.testing.assert_array_equal(measured.codes, vectors.expected)
 
 
