@@ -100,3 +100,28 @@ def write_archive(path: Path, config: Any, data: bytes, version: str = "3.4.1") 
         archive.writestr("config.json", text)
         archive.writestr("metadata.json", json.dumps({"keras_version": version}))
         archive.writestr("model.weights.h5", data)
+
+
+def archive(tmp_path: Path, config: Any, **arrays: list[Any]) -> Path:
+    arrays = arrays or {"lstm": weights("lstm"), "dense": dense_weights()}
+    write_archive(tmp_path / "model.keras", config, numbered(**arrays))
+    return tmp_path / "model.keras"
+
+
+def lstm(**options: Any) -> dict[str, Any]:
+    return entry("LSTM", {**LSTM, **options})
+
+
+def head(kind: str = "Dense", **options: Any) -> dict[str, Any]:
+    base = DENSE if kind == "Dense" else {"name": "last"}
+    return entry(kind, {**base, **options})
+
+
+def pooled(**options: Any) -> dict[str, Any]:
+    return entry("GlobalAveragePooling1D", {"name": "pool", **options})
+
+
+ARRAYS = {
+    "rnn": dict(zip("012", weights("lstm"), strict=True)),
+    "head": dict(zip("01", dense_weights(), strict=True)),
+}
