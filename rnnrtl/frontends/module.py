@@ -62,42 +62,17 @@ def read_module(module: Any, activations: Mapping[str, str], steps: int | None =
         network = Network(with_sequences(layers, last=True))
     except ModelError as error:
         raise ModelError(f"{error} (layers are read in the order of registration)") from None
-    try:
-        return _trial(torch, module, network)
-    except ModelError:
-        pooled = _pooled(torch, module, network, steps)
-        if pooled is None:
-            raise
-        return pooled
-
-
-def _pooled(torch: Any, module: Any, network: Network, steps: int | None) -> Network | None:
-    """Return the network with the mean or the largest of all steps behind its recurrent layers.
-
-    None where the module gives neither.
-    """
-    if not network.recurrent:
-        return None
-    place = 1 + max(n for n, layer in enumerate(network.layers) if not isinstance(layer, Dense))
-    last = network.layers[place - 1]
-    name = "pooling" if all(layer.name != "pooling" for layer in network.layers) else "pooling_1"
-    for pooling in (
-        MaxPooling(name, last.outputs), AveragePooling(name, last.outputs, _STEPS),
-    ):  # fmt: skip
-        layers = (*network.layers[:place], pooling, *network.layers[place:])
-        try:
-            _trial(torch, module, Network(layers))
-        except ModelError:
-            continue
-        if isinstance(pooling, AveragePooling):
+    found = _trial(torch, module, network)
+    for place, layer in enumerate(found.layers):
+        if isinstance(layer, AveragePooling):
             if steps is None:
                 raise ModelError(
                     f"{type(module).__name__} takes the mean over time: say of how many steps, "
                     "load(..., steps=20)"
                 )
-            layers = (*layers[:place], replace(pooling, steps=steps), *layers[place + 1 :])
-        return Network(layers)
-    return None
+            mean = replace(layer, steps=steps)
+            return Network((*found.layers[:place], mean, *found.layers[place + 1 :]))
+    return found
 
 
 def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -187,9 +162,9 @@ def trial_sequences(features: int) -> FloatArray:
 
 
 def _trial(torch: Any, module: Any, network: Network) -> Network:
-    """Run the module; return the network that gives what it does: every step, or the last one."""
+    """Run the module; return the network that gives what it does: every step, or one of all."""
     x = trial_sequences(network.features)
-    expected_of = [(way, way.predict(x)) for way in ways(network)]
+    expected_of = [(way, way.predict(x)) for way in (*ways(network), *_pooled(network))]
     batch_first = all(
         leaf.batch_first for _, leaf in _leaves(module) if isinstance(leaf, torch.nn.RNNBase)
     )
@@ -247,6 +222,18 @@ def ways(network: Network) -> Iterator[Network]:
     for last_output in (False, True) if isinstance(recurrent[-1], Bidirectional) else (False,):
         layers = with_sequences(network.layers, last=False, last_output=last_output)
         yield network.replace(layers=layers)
+
+
+def _pooled(network: Network) -> Iterator[Network]:
+    """Yield the network with all steps of its last recurrent layer made one, as in the trial."""
+    if not network.recurrent:
+        return
+    layers = network.layers
+    place = 1 + max(n for n, layer in enumerate(layers) if not isinstance(layer, Dense))
+    features = layers[place - 1].outputs
+    name = "pooling" if all(layer.name != "pooling" for layer in layers) else "pooling_1"
+    for pooling in (MaxPooling(name, features), AveragePooling(name, features, _STEPS)):
+        yield Network((*layers[:place], pooling, *layers[place:]))
 
 
 def readings(y: FloatArray, expected: FloatArray) -> Iterator[FloatArray]:
