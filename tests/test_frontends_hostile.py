@@ -206,9 +206,10 @@ def test_many_mutations(tmp_path: Path, name: str) -> None:
 
 
 def test_limits_are_kept() -> None:
+    # By far, for what earlier tests left in this process may be freed meanwhile.
     with pytest.raises(AssertionError, match="CPU time"), limited(seconds=0.01):
         sum(range(4_000_000))
     with pytest.raises(AssertionError, match="MiB"), limited(most=32 << 20):
-        np.ones(8 << 20)
-    with limited(most=128 << 20):
+        np.ones(128 << 20)
+    with limited(most=512 << 20):
         np.ones(1 << 20)
