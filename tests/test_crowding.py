@@ -1,6 +1,5 @@
 """Clocks that nextpnr does not reach on ECP5: met with more cycles, or refused beforehand."""
 
-import importlib
 import re
 from dataclasses import replace
 
@@ -26,8 +25,7 @@ def routed(units: int, cell: str, clock: float, strategy: str = "shift_add") -> 
 
 
 def without_crowding(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = importlib.import_module("rnnrtl.schedule.make")
-    monkeypatch.setattr(make, "delays_of", lambda target: {"ecp5": ROOMY}[target])
+    monkeypatch.setattr("rnnrtl.design.delays_of", lambda target: {"ecp5": ROOMY}[target])
 
 
 def test_everything_takes_longer_by_each_doubling_of_the_area() -> None:
