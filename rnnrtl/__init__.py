@@ -30,6 +30,7 @@ from rnnrtl.layers import (
     Dense,
     Gate,
     MaxPooling,
+    Reshape,
     SimpleRNN,
 )
 from rnnrtl.network import Network
@@ -69,6 +70,7 @@ __all__ = [
     "Precision",
     "PrecisionError",
     "PrecisionWarning",
+    "Reshape",
     "RnnrtlError",
     "Rounding",
     "Saturation",

@@ -79,7 +79,7 @@ def reuse_factors(network: Network) -> list[int]:
     # More cycles with no fewer multipliers are no choice.
     sized = sorted((sum(way.cycles for way in ways_), factor) for ways_, factor in ways.items())
     kept = [b[1] for a, b in pairwise([(0, 0), *sized]) if b[0] > a[0] and b[1] > a[1]]
-    if network.backwards:
+    if network.memories:
         return [1, *kept]
     # And then fewer multipliers than gates.
     products = sum(products_of(layer) for layer in layers)

@@ -63,6 +63,7 @@ class Design:
         self._strategy = options.strategy_of(network, precision)
         self.reuse = options.reuse_of(network)
         options.check_stateful(network)
+        self._balanced = options.reuse_factor != (1, 1)
         self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
@@ -80,11 +81,19 @@ class Design:
     def schedule(self) -> Schedule:
         """Which operation in which cycle; its figures are those that `simulate` measures."""
         with collecting_seldom():
-            parts = [self._scheduled(stage.graph) for stage in self.stages]
-        memories = [stage.reversal is not None for stage in self.stages]
-        return in_series(parts, memories) if any(memories) else parts[0]
+            steps, parts = self.network.steps, []
+            for stage in self.stages:
+                steps = stage.memory.steps_given(steps) if stage.memory else steps
+                parts.append(self._scheduled(stage.graph, steps))
+            # A stage of one beat a sequence has as much time for it as a step takes elsewhere.
+            between = max(part.beat_interval for part in parts)
+            for number, stage in enumerate(self.stages if self._balanced else ()):
+                if between > 1 == parts[number].steps and not stage.graph.loops:
+                    parts[number] = self._scheduled(stage.graph, 1, between)
+        memories = [stage.memory for stage in self.stages]
+        return in_series(parts, memories, self.network.steps) if any(memories) else parts[0]
 
-    def _scheduled(self, graph: Graph) -> Schedule:
+    def _scheduled(self, graph: Graph, steps: int | None, interval: int = 1) -> Schedule:
         options = self.options
 
         def made(delays: Delays, clock_mhz: float) -> Schedule:
@@ -94,13 +103,14 @@ class Design:
                 target=options.target,
                 delays=delays,
                 mode=options.mode,
-                steps=self.network.steps,
+                steps=steps,
                 steps_per_beat=self._steps_per_beat,
                 strategy=self._strategy,
-                balanced=options.reuse_factor != (1, 1),
+                balanced=self._balanced,
                 reuse={p.layer: self.reuse[p.layer] for p in graph.loops if p.layer in self.reuse},
                 weight_storage=options.weight_storage,
                 multipliers=self._multipliers,
+                interval=interval,
             )
 
         return of_its_size(made, delays_of(options.target), options.clock_mhz)
@@ -127,7 +137,8 @@ class Design:
     @property
     def output_stream(self) -> StreamFormat:
         """How a result is packed into a beat."""
-        steps = self._steps_per_beat if self.graph.return_sequences else 1
+        whole = self.options.mode == "unrolled" and self.graph.return_sequences
+        steps = (self.network.output_steps or self._steps_per_beat) if whole else 1
         return StreamFormat(self.network.outputs * steps, self.graph.output_format.width)
 
     @property

@@ -19,6 +19,7 @@ from rnnrtl.layers import (
     Layer,
     Part,
     Recurrent,
+    Reshape,
     Stepping,
     parts,
 )
@@ -58,18 +59,26 @@ class Network:
             raise ModelError("a network needs at least one layer, got none")
         if self.steps is not None:
             object.__setattr__(self, "steps", count(self.steps, "steps"))
-        for layer in self.layers:
-            if isinstance(layer, AveragePooling) and layer.steps != self.steps:
-                if self.steps is not None:
-                    raise ModelError(
-                        f"layer {layer.name!r} divides by {layer.steps} steps, but steps is "
-                        f"{self.steps}"
-                    )
-                object.__setattr__(self, "steps", layer.steps)
-        self._check_stateful()
-        self._check_mask()
         self._check_names()
         self._check_chain()
+        self._check_steps()
+        self._check_stateful()
+        self._check_mask()
+
+    def _check_steps(self) -> None:
+        steps = self.steps
+        for layer in self.layers:
+            wanted = layer.steps if isinstance(layer, AveragePooling | Reshape) else None
+            if wanted is not None and steps is None:
+                object.__setattr__(self, "steps", wanted)
+                steps = wanted
+            if wanted is not None and wanted != steps:
+                what = "divides by" if isinstance(layer, AveragePooling) else "takes"
+                raise ModelError(
+                    f"layer {layer.name!r} {what} {wanted} steps, but steps is {steps}"
+                )
+            if isinstance(layer, Reshape):
+                steps = layer.output_steps
 
     def _check_stateful(self) -> None:
         if not isinstance(self.stateful, bool):
@@ -79,7 +88,7 @@ class Network:
         if not self.recurrent:
             raise ModelError("stateful is for recurrent layers, and the network has none")
         for layer in self.layers:
-            if isinstance(layer, Stepping) and not isinstance(layer, Recurrent):
+            if isinstance(layer, Stepping | Reshape) and not isinstance(layer, Recurrent):
                 raise UnsupportedError(
                     f"stateful is for recurrent layers, but {layer.name!r} is a "
                     f"{type(layer).__name__}, which begins anew with each sequence"
@@ -110,13 +119,20 @@ class Network:
                 )
         ended = False
         for layer in self.layers:
-            if isinstance(layer, Stepping | Bidirectional):
-                if ended:
+            if isinstance(layer, Dense):
+                continue
+            if isinstance(layer, Reshape) and layer.steps is None:
+                if not ended:
                     raise ModelError(
-                        f"layer {layer.name!r} needs a sequence, but a layer before it gives only "
-                        "its last state: set return_sequences there"
+                        f"layer {layer.name!r} takes one vector a sequence, but the layers before "
+                        "it give every step"
                     )
-                ended = not layer.return_sequences
+            elif ended:
+                raise ModelError(
+                    f"layer {layer.name!r} needs a sequence, but a layer before it gives only "
+                    "its last state: set return_sequences there"
+                )
+            ended = not layer.return_sequences
 
     def _check_mask(self) -> None:
         value = self.mask_value
@@ -157,15 +173,26 @@ class Network:
         return tuple(part for part in self.parts if isinstance(part, Recurrent))
 
     @property
-    def fixed_steps(self) -> bool:
-        """Whether every sequence must have `steps` time steps."""
-        return any(isinstance(layer, AveragePooling) for layer in self.layers)
+    def fixed_by(self) -> str | None:
+        """The layer because of which every sequence must have `steps` steps, if there is one."""
+        for layer in self.layers:
+            if isinstance(layer, AveragePooling | Reshape) and layer.steps is not None:
+                return layer.name
+            if isinstance(layer, Reshape):
+                break  # what follows has steps of its own
+        return None
 
     @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
-        stepping = (each for each in self.layers if isinstance(each, Stepping | Bidirectional))
-        return all(layer.return_sequences for layer in stepping)
+        given = [each.return_sequences for each in self.layers if not isinstance(each, Dense)]
+        return not given or given[-1]
+
+    @property
+    def output_steps(self) -> int | None:
+        """Time steps of the outputs of a sequence, where they are not those of the input (None)."""
+        reshaped = [layer for layer in self.layers if isinstance(layer, Reshape)]
+        return reshaped[-1].output_steps if reshaped and self.return_sequences else None
 
     @property
     def backwards(self) -> tuple[str, ...]:
@@ -176,6 +203,15 @@ class Network:
             if (isinstance(layer, Bidirectional) and not layer.last_output)
             or (isinstance(layer, Recurrent) and layer.go_backwards)
         )
+
+    @property
+    def memories(self) -> Mapping[str, str]:
+        """The layers before which hardware has a memory -> what they do to need one."""
+        found = dict.fromkeys(self.backwards, "reads time in reverse")
+        for layer in self.layers:
+            if isinstance(layer, Reshape):
+                found[layer.name] = "takes a whole sequence" if layer.steps else "makes a sequence"
+        return found
 
     @property
     def parameters(self) -> int:

@@ -165,12 +165,12 @@ class Options:
         if not isinstance(self.reuse_factor, int) or self.reuse_factor == 1:
             return None
         found = shared_multipliers(network.recurrent, self.reuse_factor)
-        if found is not None and network.backwards and self.mode == "static":
+        for layer, why in network.memories.items() if found and self.mode == "static" else ():
             most = min(layer.units for layer in network.recurrent) ** 2
             raise UnsupportedError(
                 f"reuse_factor {self.reuse_factor} is fewer multipliers than gates, which all "
-                f"products of a network share, but {network.backwards[0]!r} reads time in reverse, "
-                f"which takes a core of its own: {most} is the most"
+                f"products of a network share, but {layer!r} {why}, which takes a core of its "
+                f"own: {most} is the most"
             )
         return found
 
@@ -187,10 +187,10 @@ class Options:
     def checked_steps_per_beat(self, network: Network) -> int:
         """Return `steps_per_beat`, or raise where it does not suit mode and network."""
         asked, steps = self.steps_per_beat, network.steps
-        if network.backwards and self.mode == "interleaved":
+        for layer, why in network.memories.items() if self.mode == "interleaved" else ():
             raise UnsupportedError(
                 f"mode 'interleaved' takes steps of several sequences in turn, but layer "
-                f"{network.backwards[0]!r} reads time in reverse: use mode 'static'"
+                f"{layer!r} {why}: use mode 'static'"
             )
         if network.backwards and self.mode == "static" and steps is None:
             raise ModelError(

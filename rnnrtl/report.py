@@ -167,24 +167,25 @@ def _schedule(design: "Design") -> str:
 
 
 def _stages(design: "Design") -> list[str]:
-    """Return what the stages of a design that reads time in reverse are."""
+    """Return what the stages of a design with memories in it are."""
     schedule = design.schedule
     if not isinstance(schedule, Series):
         return []
     steps, width, rows = schedule.steps or 0, design.input_stream.width, list[tuple[object, ...]]()
     for stage, part in zip(design.stages, schedule.parts, strict=True):
         names = dict.fromkeys(op.layer for op in part.ops if op.layer)
-        memory, kept = stage.reversal, "-"
+        memory, kept = stage.memory, "-"
         if memory is not None:
-            lanes = len(memory.forwards) + len(memory.backwards)
-            kept = f"2 x {steps} x {lanes} x {width}"
+            kept = " x ".join(str(n) for n in (*memory.size(steps), width))
+            steps = memory.steps_given(steps) or 0
         width = stage.graph.output_format.width
         figures = part.cycles_per_step, part.latency_of(steps), part.interval_of(steps)
         rows.append((", ".join(names) or "-", kept, *figures))
     headings = ("layers", "memory before it, bits", "cycles per step", "latency", "interval")
     note = (
-        "Each stage is a core of its own, whose cycles begin at its own beats. A memory takes a "
-        "sequence while it plays the one before, from both ends: banks x steps x lanes x bits."
+        "Each stage is a core of its own, whose cycles begin at its own beats. A memory of two "
+        "sequences takes one while it plays the one before, from both ends; one word becomes all "
+        "steps, or all steps one word: sequences x words x lanes x bits."
     )
     return [f"{table(headings, rows)}\n\n{note}"]
 

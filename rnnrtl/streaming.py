@@ -10,7 +10,7 @@ from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.graph.program import Program, States
 from rnnrtl.graph.real import checked_input
-from rnnrtl.layers import FloatArray
+from rnnrtl.layers import Bidirectional, FloatArray
 from rnnrtl.network import Network
 
 Flags = NDArray[np.bool_]
@@ -98,10 +98,10 @@ class Stream:
     ) -> None:
         if batch is not None and (type(batch) is not int or batch < 1):
             raise InputError(f"batch must be a whole number from 1 up, not {batch!r}")
-        if network.backwards or len(network.parts) > len(network.layers):
-            raise UnsupportedError(
-                "a stream goes on from step to step, but the network reads time in reverse"
-            )
+        both = [layer.name for layer in network.layers if isinstance(layer, Bidirectional)]
+        whole = {**dict.fromkeys(both, "reads time in reverse"), **network.memories}
+        for layer, why in whole.items():
+            raise UnsupportedError(f"a stream goes on from step to step, but layer {layer!r} {why}")
         self._network = network
         self._recurrences = recurrences
         if state is None:

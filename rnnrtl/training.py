@@ -33,6 +33,7 @@ from rnnrtl.layers import (
     Gate,
     MaxPooling,
     Part,
+    Reshape,
     SimpleRNN,
     changed,
 )
@@ -142,7 +143,7 @@ class QuantizedNetwork(torch.nn.Module):
 
 def _weights(layer: Part) -> dict[str, NDArray[np.float64]]:
     """Return the constants that a layer's equations have; two biases that are added are one."""
-    if isinstance(layer, AveragePooling | MaxPooling):
+    if isinstance(layer, AveragePooling | MaxPooling | Reshape):
         return {}
     if isinstance(layer, Dense):
         return {"kernel": layer.kernel, "bias": layer.bias}
@@ -197,7 +198,7 @@ _LIVE: Mapping[type[Part], type[Part]] = {
 
 def _with_weights(layer: Part, weights: Mapping[str, Any], *, live: bool = False) -> Part:
     """Return a layer with other weights, by the keys of `_weights`."""
-    if isinstance(layer, AveragePooling | MaxPooling):
+    if isinstance(layer, AveragePooling | MaxPooling | Reshape):
         return layer
     changes: dict[str, Any] = dict(weights)
     if not isinstance(layer, Dense):

@@ -64,8 +64,8 @@ class Manifest:
         Name of the top module, and of its file relative to the manifest.
     input, output : Side
         The two streams.
-    return_sequences : bool
-        One output beat a step instead of one a sequence.
+    output_beats : int
+        Beats that one sequence gives.
     steps, sequences : int
         Beats in one sequence, and sequences in the vectors.
     interleave : int
@@ -89,7 +89,7 @@ class Manifest:
     verilog: str
     input: Side
     output: Side
-    return_sequences: bool
+    output_beats: int
     steps: int
     sequences: int
     interleave: int
@@ -110,11 +110,6 @@ class Manifest:
         for side in ("input", "output"):
             values[side] = Side(**values[side])
         return cls(**values)
-
-    @property
-    def output_beats(self) -> int:
-        """Beats that one sequence gives."""
-        return self.steps if self.return_sequences else 1
 
     @property
     def bursts(self) -> int:

@@ -17,6 +17,7 @@ from rnnrtl.layers import (
     Layer,
     MaxPooling,
     Recurrent,
+    Reshape,
     SimpleRNN,
 )
 from rnnrtl.network import Network
@@ -123,6 +124,8 @@ def reference(net: Network, x: Array) -> Array:
                 forward = forward[:, -1]
                 backward = backward[:, -1 if layer.last_output else 0]
             y = MERGED[layer.merge](forward, backward)
+        elif isinstance(layer, Reshape):
+            y = np.array([given.ravel()[layer.order] for given in y])
         elif isinstance(layer, AveragePooling):
             y = y.sum(axis=1) / y.shape[1]
         elif isinstance(layer, MaxPooling):

@@ -15,13 +15,14 @@ from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.memories import Reversal
 from rnnrtl.graph.program import Program
 from rnnrtl.graph.stages import stages
 from rnnrtl.graph.trace import trace
 from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.layers import MERGES, Bidirectional
 from rnnrtl.network import Network
-from rnnrtl.schedule.series import MEMORY_CYCLES, Series
+from rnnrtl.schedule.series import Series
 from rnnrtl.simulation import SimulatorName
 from rnnrtl.tuning import find_precision
 from tests.networks import CELLS, bidirectional, dense, inputs, network, recurrent, reference
@@ -131,12 +132,12 @@ def test_equations_in_float64_and_bits_of_every_evaluation(name: str) -> None:
     np.testing.assert_allclose(to_values(found, graph.output_format), expected, rtol=0, atol=0.01)
     np.testing.assert_array_equal(Program(graph, chunk=3).run(codes), found)
     cut = stages(graph)
-    assert sum(stage.reversal is not None for stage in cut) == MEMORIES.get(
+    assert sum(stage.memory is not None for stage in cut) == MEMORIES.get(
         name, 1 + net.return_sequences
     )
     words = codes
     for stage in cut:
-        words = evaluate(stage.graph, words if not stage.reversal else stage.reversal.played(words))
+        words = evaluate(stage.graph, words if not stage.memory else stage.memory.played(words))
     np.testing.assert_array_equal(words, found)
     unrolled = evaluate(trace_unrolled(net, precision, STEPS), codes.reshape(4, 1, -1))
     np.testing.assert_array_equal(unrolled.reshape(found.shape), found)
@@ -235,9 +236,9 @@ def test_figures_of_a_series() -> None:
     design = designed(NETWORKS["stacked"].replace(steps=10))
     schedule = design.schedule
     assert isinstance(schedule, Series)
-    assert len(schedule.parts) == sum(schedule.memories) == 3
+    assert len(schedule.parts) == len([m for m in schedule.memories if m]) == 3
     sums = sum(part.latency_cycles for part in schedule.parts)
-    assert schedule.latency_cycles == 9 + sums + 3 * MEMORY_CYCLES
+    assert schedule.latency_cycles == 9 + sums + 3 * Reversal.cycles
     assert schedule.tail_cycles == schedule.latency_cycles - 9
     assert schedule.initiation_interval == 10 * schedule.cycles_per_step
     assert schedule.multipliers == sum(part.multipliers for part in schedule.parts) > 0
@@ -251,7 +252,7 @@ def test_network_of_one_direction_is_one_core() -> None:
     design = designed(net)
     (stage,) = design.stages
     assert stage.graph is design.graph
-    assert stage.reversal is None
+    assert stage.memory is None
     assert not isinstance(design.schedule, Series)
     assert "memory_0" not in design.verilog
 

@@ -92,13 +92,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "mine>LSTM",
     ),
     "own model": ({**made.sequential(), "class_name": "Tagger"}, "'Tagger' is not read"),
-    "flatten steps": (
-        made.sequential(lstm(return_sequences=True), head("Flatten")),
-        "one vector of",
-    ),
-    "reshape": (
-        made.sequential(made.RNN, head("Reshape", target_shape=[2, 2])),
-        "changes the shape",
+    "axes": (
+        made.sequential(made.RNN, head("Reshape", target_shape=[1, 1, -1])),
+        r"only \(steps, features\)",
     ),
     "clipped relu": (
         made.sequential(made.RNN, made.HEAD, head("ReLU", max_value=6)),
@@ -223,6 +219,21 @@ BAD: dict[str, tuple[Any, dict[str, list[Any]], str]] = {
         made.sequential(made.RNN),
         {"lstm": [*made.weights("lstm")[:2], np.full(16, np.nan)]},
         "gate i is nan",
+    ),
+    "reshape": (
+        made.sequential(made.RNN, head("Reshape", target_shape=[2, 5])),
+        {"lstm": made.weights("lstm")},
+        r"target_shape=\[2, 5\] does not fit",
+    ),
+    "permute": (
+        made.sequential(made.RNN, head("Permute", dims=[2, 1])),
+        {"lstm": made.weights("lstm")},
+        "does not fit 1 axes",
+    ),
+    "repeat a sequence": (
+        made.sequential(lstm(return_sequences=True), head("RepeatVector", n=3)),
+        {"lstm": made.weights("lstm")},
+        "needs a vector, but what comes before it gives a sequence",
     ),
     "vector for a cell": (
         made.sequential(made.RNN, lstm(name="b")),

@@ -121,7 +121,10 @@ def test_another_number_of_steps_is_refused() -> None:
     x = inputs(net, 2, STEPS + 1)
     design = rnnrtl.generate(net, "fixed<9,4>")
     for run in (net.predict, design.predict, design.simulate, design.saturation):
-        with pytest.raises(InputError, match=r"x has 4 time steps, but .* mean of 3"):
+        with pytest.raises(
+            InputError,
+            match=r"but each sequence must have 3: layer .pool. takes",
+        ):
             run(x)
     with pytest.raises(ModelError, match="'pool' divides by 3 steps, but steps is 4"):
         net.replace(steps=4)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from rnnrtl.graph.stages import Reversal
+from rnnrtl.graph.memories import Reversal
 from rnnrtl.hardware.reversal import ReversalMemory
-from rnnrtl.schedule.series import MEMORY_CYCLES
 
 WIDTH = 5
 BOTH = Reversal(3, (0, 2), (1, 2))
@@ -101,7 +100,7 @@ def test_full_speed(steps: int) -> None:
     sequences = words(random.Random(2), [steps] * 6)
     found, taken, given = run(steps, sequences)
     assert found == [beat for s in sequences for beat in played(s)]
-    assert given[0] - taken[steps - 1] == MEMORY_CYCLES
+    assert given[0] - taken[steps - 1] == Reversal.cycles
     assert given == list(range(given[0], given[0] + 6 * steps))
     assert taken == list(range(taken[0], taken[0] + 6 * steps))
 

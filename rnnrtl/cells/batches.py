@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import Bidirectional, Dense, Layer, Stepping
+from rnnrtl.layers import Bidirectional, Dense, Layer, Reshape, Stepping
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,8 @@ def run(
             value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
         elif isinstance(layer, Bidirectional):
             value = _both_ways(layer, value, numbers, form)
+        elif isinstance(layer, Reshape):
+            value = value.reshape(len(value), -1)[:, layer.order.tolist()]
         else:
             sequence = _steps(
                 layer, value, numbers, of_layer, states, masks, backwards=layer.go_backwards

@@ -17,6 +17,9 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
 A layer that pools over time has `pooling`, "average" or "max", `features`, the length of its
 vectors, and for an average `steps`.
 
+A layer that changes how many steps there are has `order`, `features`, and `steps` where it takes a
+sequence; see `rnnrtl.layers.Reshape`.
+
 A dense layer has kernel (features, units) and bias (units,). It takes `activation`, as recurrent
 layers do, LSTM and GRU `recurrent_activation` too. A bidirectional layer names two recurrent ones,
 which then are no layers by themselves:
@@ -49,6 +52,7 @@ from rnnrtl.layers import (
     Layer,
     MaxPooling,
     Recurrent,
+    Reshape,
     SimpleRNN,
 )
 
@@ -61,6 +65,7 @@ POOLINGS: Mapping[str, type[AveragePooling] | type[MaxPooling]] = {
     "max": MaxPooling,
 }
 _DENSE_KEYS = ("kernel", "bias", "activation")
+_RESHAPE_KEYS = ("order", "features", "steps")
 _PAIR_KEYS = ("forward", "backward", "merge", "last_output")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
@@ -89,7 +94,8 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
     stepping = [layer for layer in chain if kinds.get(layer) is not dense_layer]
     found: list[Layer] = []
     for layer, parameters in chain.items():
-        before = layer in stepping[:-1]
+        following = stepping[stepping.index(layer) + 1 :] if layer in stepping else []
+        before = bool(following) and not _takes_vector(chain[following[0]])
         if layer in pairs:
             parts = [
                 recurrent_layer(name, groups[name], before_another=before) for name in pairs[layer]
@@ -100,6 +106,10 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
         else:
             found.append(kinds[layer](layer, parameters))
     return tuple(found)
+
+
+def _takes_vector(parameters: Mapping[str, object]) -> bool:
+    return "order" in parameters and "steps" not in parameters
 
 
 def _pairs(parameters: Mapping[str, object]) -> bool:
@@ -142,6 +152,8 @@ def _kind(layer: str, parameters: Mapping[str, object]) -> Callable[..., Layer]:
     """Return what builds a layer."""
     if "pooling" in parameters:
         return pooling_layer
+    if "order" in parameters:
+        return reshape_layer
     return recurrent_layer if _is_recurrent(layer, parameters) else dense_layer
 
 
@@ -161,6 +173,24 @@ def pooling_layer(layer: str, parameters: Mapping[str, object]) -> AveragePoolin
             raise ModelError(f"layer {layer!r} has no {_key(layer, parameter)!r}")
     counts = {name: as_count(parameters[name], _key(layer, name)) for name in wanted}
     return kind(identifier(layer, fallback="pooling"), **counts)
+
+
+def reshape_layer(layer: str, parameters: Mapping[str, object]) -> Reshape:
+    """Build a layer that changes how many steps there are from its parameters; see the module."""
+    for parameter in parameters:
+        if parameter not in _RESHAPE_KEYS:
+            raise ModelError(
+                f"unknown key {_key(layer, parameter)!r}: a reshaping layer has "
+                f"{', '.join(_RESHAPE_KEYS)}"
+            )
+    if "features" not in parameters:
+        raise ModelError(f"layer {layer!r} has no {_key(layer, 'features')!r}")
+    counts = {
+        name: as_count(parameters[name], _key(layer, name)) if name in parameters else None
+        for name in ("steps", "features")
+    }
+    name = identifier(layer, fallback="reshape")
+    return Reshape(name, order=np.asarray(parameters["order"]), **counts)  # type: ignore[arg-type]
 
 
 def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:

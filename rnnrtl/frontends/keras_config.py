@@ -30,7 +30,8 @@ DROPOUTS = (
 
 _KNOWN = (
     "InputLayer", "SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "Dense", "TimeDistributed",
-    "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "Masking",
+    "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "RepeatVector", "Permute",
+    "Masking",
     "GlobalAveragePooling1D", "GlobalMaxPooling1D", "BatchNormalization", "Normalization",
     "Rescaling", *DROPOUTS,
 )  # fmt: skip

@@ -15,7 +15,9 @@ from rnnrtl.frontends.keras_bidirectional import directions, divided, merge_of
 from rnnrtl.frontends.keras_config import CELLS, DROPOUTS, Config, Spec, cells_of, read_spec
 from rnnrtl.frontends.keras_norms import NORMALISATIONS
 from rnnrtl.frontends.keras_options import check_options
-from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape, unchanged
+from rnnrtl.frontends.keras_reshaping import KINDS as RESHAPINGS
+from rnnrtl.frontends.keras_reshaping import reshaped
+from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape
 from rnnrtl.frontends.keras_weights import Arrays, named
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import with_sequences
@@ -74,8 +76,7 @@ class _Builder:
             "ReLU": self._relu,
             "ELU": self._elu,
             "Softmax": self._softmax,
-            "Flatten": self._flatten,
-            "Reshape": self._reshape,
+            **dict.fromkeys(RESHAPINGS, self._reshape),
             "Masking": self._masking,
             "GlobalAveragePooling1D": self._pooling,
             "GlobalMaxPooling1D": self._pooling,
@@ -324,31 +325,26 @@ class _Builder:
             self.chain.add(AveragePooling(identifier(spec.name), features, shape.steps))
         return Shape(None, features, sequence=False)
 
-    def _flatten(self, spec: Spec, shape: Shape) -> Shape:
-        if not shape.sequence:
-            return shape
-        if shape.steps != 1 or all(isinstance(layer, Dense) for layer in self.chain.layers):
-            raise UnsupportedError(
-                f"{spec} makes one vector of all steps, which is not supported: use "
-                "return_sequences=False before it"
-            )
-        # Of one step, that is the last state.
-        self.chain.layers = list(with_sequences(self.chain.layers, last=False))
-        return Shape(None, shape.features, sequence=False)
-
     def _reshape(self, spec: Spec, shape: Shape) -> Shape:
         self._check_unmasked(spec)
-        target = spec.options.get("target_shape")
-        if isinstance(target, dict):  # a tuple, in some versions
-            target = target.get("items")
-        if self._first() and (steps := cut(shape, target)):
+        steps = cut(shape, spec.options.get("target_shape")) if spec.kind == "Reshape" else None
+        if steps and self._first():
             self.steps = steps.steps
             return steps
-        if not unchanged(shape, target):
-            raise UnsupportedError(
-                f"{spec}: target_shape={brief(target)} changes the shape, which is not supported"
-            )
-        return shape
+        if spec.kind == "Flatten" and shape.sequence and shape.steps == 1 and self._stepped():
+            # Of one step, that is the last state.
+            self.chain.layers = list(with_sequences(self.chain.layers, last=False))
+            return Shape(None, shape.features, sequence=False)
+        features = self.chain.outputs(spec.name, shape.features)
+        layer = reshaped(spec, shape, features, first=not self._stepped())
+        if layer is None:
+            return shape
+        self.chain.add(layer)
+        return Shape(layer.output_steps, layer.outputs, sequence=layer.return_sequences)
+
+    def _stepped(self) -> bool:
+        """Tell whether a layer has read the steps of a sequence."""
+        return not all(isinstance(layer, Dense) for layer in self.chain.layers)
 
     def _first(self) -> bool:
         """Tell whether what flows here is still the model's own input."""

@@ -55,21 +55,12 @@ def _length(value: object) -> bool:
     return _positive(value) or (value == -1 and isinstance(value, int))
 
 
-def unchanged(shape: Shape, target: object) -> bool:
-    """Tell whether a target_shape is the shape that there is; -1 in it is any length."""
-    lengths = [shape.steps, shape.features] if shape.sequence else [shape.features]
-    return (
-        isinstance(target, list)
-        and len(target) == len(lengths)
-        and all(given in (-1, length) for given, length in zip(target, lengths, strict=True))
-        and target.count(-1) <= 1
-    )
-
-
 def cut(shape: Shape, target: object) -> Shape | None:
     """Return the steps into which a target_shape cuts a vector, None if it does something else."""
     if shape.sequence or shape.features is None:
         return None
+    if isinstance(target, dict):  # a tuple, in some versions
+        target = target.get("items")
     if not isinstance(target, list) or len(target) != 2 or not all(map(_length, target)):
         return None
     given = [length for length in target if length != -1]

@@ -30,6 +30,7 @@ from rnnrtl.layers import (
     Part,
     Pooling,
     Recurrent,
+    Reshape,
     parts,
 )
 from rnnrtl.network import Network
@@ -157,6 +158,8 @@ def _pair(layer: Bidirectional) -> dict[str, NDArray[Any]]:
 def _parameters(layer: Part) -> dict[str, NDArray[Any]]:
     if isinstance(layer, Dense):
         return _dense(layer)
+    if isinstance(layer, Reshape):
+        return _reshape(layer)
     return _pooling(layer) if isinstance(layer, Pooling) else _cell(layer)
 
 
@@ -164,6 +167,13 @@ def _pooling(layer: AveragePooling | MaxPooling) -> dict[str, NDArray[Any]]:
     (word,) = (word for word, kind in POOLINGS.items() if isinstance(layer, kind))
     arrays = {"pooling": np.array(word), "features": np.array(layer.features, np.int64)}
     if isinstance(layer, AveragePooling):
+        arrays["steps"] = np.array(layer.steps, np.int64)
+    return arrays
+
+
+def _reshape(layer: Reshape) -> dict[str, NDArray[Any]]:
+    arrays = {"order": np.array(layer.order), "features": np.array(layer.features, np.int64)}
+    if layer.steps is not None:
         arrays["steps"] = np.array(layer.steps, np.int64)
     return arrays
 

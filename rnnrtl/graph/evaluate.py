@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray, matmul
+from rnnrtl.graph.memories import Gathering, Played, Reshaped
 from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, State
-from rnnrtl.graph.reversal import Played
 from rnnrtl.graph.trace import Graph, Loop
 
 CHUNK = 512
@@ -101,11 +101,8 @@ def evaluate(
     ordered = plan(graph)
     results = [
         _evaluate(graph, ordered, codes[start : start + CHUNK], observe)
-        for start in range(0, len(codes), CHUNK)
+        for start in range(0, max(len(codes), 1), CHUNK)
     ]
-    if not results:
-        shape = (0, codes.shape[1]) if graph.return_sequences else (0,)
-        return np.zeros((*shape, graph.output.size), dtype=np.int64)
     return np.concatenate(results)
 
 
@@ -125,7 +122,7 @@ def _evaluate(
 
     for item in ordered.items:
         if isinstance(item, Recurrence):
-            _run(item, values, codes.shape[:2], compute)
+            _run(item, values, compute)
         elif item is not graph.input:
             values[item] = compute(item, values)
     return values[graph.output].astype(np.int64)
@@ -134,16 +131,15 @@ def _evaluate(
 def _run(
     recurrence: Recurrence,
     values: dict[Node, IntArray],
-    shape: tuple[int, ...],
     compute: Callable[[Node, dict[Node, IntArray]], IntArray],
 ) -> None:
-    batch, steps = shape
+    inside = set(recurrence.nodes)
+    outside = {arg for node in recurrence.nodes for arg in node.args if arg not in inside}
+    batch, steps, _ = next(values[node].shape for node in outside if not isinstance(node, Constant))
     state: dict[Node, IntArray] = {
         s: np.broadcast_to(np.array(s.initial, dtype=s.dtype), (batch, s.size))
         for s, _ in recurrence.loop.states
     }
-    inside = set(recurrence.nodes)
-    outside = {arg for node in recurrence.nodes for arg in node.args if arg not in inside}
     kept: dict[Node, list[IntArray]] = {node: [] for node in recurrence.outputs}
     for t in range(steps):
         env: dict[Node, IntArray] = dict(state)
@@ -170,6 +166,9 @@ def apply(node: Node, operands: list[IntArray]) -> IntArray:
         return operands[0][:, -1]
     if isinstance(node, Played):
         return operands[0][:, ::-1] if node.backwards else operands[0]
+    if isinstance(node, Reshaped):
+        found = node.memory.played(operands[0])
+        return found[:, 0] if isinstance(node.memory, Gathering) else found
     if isinstance(node, Part):
         return operands[0][..., node.start : node.start + node.size]
     if isinstance(node, Joined):

@@ -46,7 +46,7 @@ class Program:
 
     def __init__(self, graph: Graph, chunk: int | None = None) -> None:
         self.graph = graph
-        self._stages = [(stage.reversal, _Steps(stage.graph)) for stage in stages(graph)]
+        self._stages = [(stage.memory, _Steps(stage.graph)) for stage in stages(graph)]
         self.chunk = chunk or min(steps.chunk for _, steps in self._stages)
 
     def run(self, codes: IntArray) -> IntArray:
@@ -75,19 +75,18 @@ class Program:
         low, high = min(graph.input.lowest), max(graph.input.highest)
         if codes.size and (codes.min() < low or codes.max() > high):
             raise InputError(f"input codes must lie within {low}..{high}: {graph.input_format}")
-        shape = codes.shape[: 2 if graph.return_sequences else 1]
-        out = np.empty((*shape, graph.output.size), dtype=np.int64)
+        out = []
         ended = {state: np.empty_like(kept) for state, kept in states.items()}
-        for start in range(0, len(codes), self.chunk):
+        for start in range(0, max(len(codes), 1), self.chunk):
             part = slice(start, start + self.chunk)
             words = codes[part]
-            for reversal, steps in self._stages:
-                given = words if reversal is None else reversal.played(words)
+            for memory, steps in self._stages:
+                given = words if memory is None else memory.played(words)
                 words, found = steps.run(given, {s: states[s][part] for s in steps.states})
                 for state, kept in found.items():
                     ended[state][part] = kept.T
-            out[part] = words
-        return out, ended
+            out.append(words)
+        return np.concatenate(out) if len(out) > 1 else out[0], ended
 
 
 class _Steps:

@@ -97,10 +97,10 @@ def checked_input(network: Network, x: object) -> FloatArray:
             f"x has shape {array.shape}, expected (batch, steps, features) with "
             f"{network.features} features and at least one step"
         )
-    if network.fixed_steps and array.shape[1] != network.steps:
+    if network.fixed_by and array.shape[1] != network.steps:
         raise InputError(
-            f"x has {array.shape[1]} time steps, but the network takes the mean of "
-            f"{network.steps}: each sequence must have so many"
+            f"x has {array.shape[1]} time steps, but each sequence must have {network.steps}: "
+            f"layer {network.fixed_by!r} takes so many"
         )
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

@@ -1,50 +1,26 @@
-"""A graph that reads sequences in reverse as graphs that do not, and the memories between them."""
+"""A graph with memories in it as graphs without, and the memories between them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.fixedpoint.format import Format
+from rnnrtl.graph.memories import Memory, Played, Reshaped, Reversal, Stored
 from rnnrtl.graph.nodes import Input, Joined, Node, Part
-from rnnrtl.graph.reversal import Played
 from rnnrtl.graph.trace import Graph, Loop
-
-
-@dataclass(frozen=True)
-class Reversal:
-    """What a memory of whole sequences plays, step by step.
-
-    Members
-    -------
-    lanes : of the words that it takes
-    forwards : which of them it plays from the first step on, in this order
-    backwards : which of them, after those, from the last step on
-    """
-
-    lanes: int
-    forwards: tuple[int, ...]
-    backwards: tuple[int, ...]
-
-    def played(self, words: IntArray) -> IntArray:
-        """Return what is played of words (batch, steps, lanes)."""
-        parts = words[..., self.forwards], words[:, ::-1][..., self.backwards]
-        return np.concatenate(parts, axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A graph without `Played` nodes, and the memory in front of it, if there is one."""
+    """A graph without `Stored` nodes, and the memory in front of it, if there is one."""
 
     graph: Graph
-    reversal: Reversal | None = None
+    memory: Memory | None = None
 
 
 def stages(graph: Graph) -> tuple[Stage, ...]:
-    """Cut a graph at its `Played` nodes; without any it stays as it is.
+    """Cut a graph at its `Stored` nodes; without any it stays as it is.
 
-    Whatever is played, and everything that a loop reads, must come out of the same memory.
+    Whatever a stage reads must come out of the same memory.
     """
     levels = _levels(graph)
     count = max(levels.values()) + 1
@@ -52,13 +28,16 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
         return (Stage(graph),)
     words: list[dict[Node, None]] = [{} for _ in range(count)]
     for node in graph.nodes():
-        if isinstance(node, Played):
+        if isinstance(node, Stored):
             words[levels[node]][node.args[0]] = None
     # Where the input goes into a memory as it is, nothing is computed before that.
     first = int(set(words[1]) == {graph.input})
+    sources = [_source(graph, levels, level, words[level]) for level in range(count)]
+    # Whether a stage gives a result every step: as the memory behind it asks, or the network.
+    each = [*(m.every_step for _, _, m in sources[1:] if m is not None), graph.return_sequences]
     found = []
     for level in range(first, count):
-        source, given, reversal = _source(graph, levels, level, words[level])
+        source, given, memory = sources[level]
         loops = tuple(
             loop for loop in graph.loops if any(levels[end] == level for _, end in loop.states)
         )
@@ -76,9 +55,9 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
                 for loop in loops
             ),
             {**layer_of, source: "", output: layer_of.get(output, "")},
-            return_sequences=graph.return_sequences or level < count - 1,
+            return_sequences=each[level],
         )
-        found.append(Stage(made, reversal))
+        found.append(Stage(made, memory))
     return tuple(found)
 
 
@@ -90,21 +69,33 @@ def _levels(graph: Graph) -> dict[Node, int]:
         starts |= {state: levels.get(end, 0) for loop in graph.loops for state, end in loop.states}
         for node in graph.nodes():
             before = max((levels[arg] for arg in node.args), default=starts.get(node, 0))
-            levels[node] = before + isinstance(node, Played)
+            levels[node] = before + isinstance(node, Stored)
     return levels
 
 
 def _source(
     graph: Graph, levels: dict[Node, int], level: int, words: dict[Node, None]
-) -> tuple[Node, dict[Node, Node], Reversal | None]:
+) -> tuple[Node, dict[Node, Node], Memory | None]:
     """Return what a stage takes in, the nodes that are part of it, and the memory before it."""
     if level == 0:
         return graph.input, {graph.input: graph.input}, None
+    wanted = [n for n in graph.nodes() if isinstance(n, Stored) and levels[n] == level]
+    (first, *others) = wanted
+    if isinstance(first, Reshaped):
+        assert not others, "layers are in series"
+        source = Input((), first.fraction_bits, first.lowest, first.highest, name="x")
+        return source, {first: source}, first.memory
+    return _reversed([n for n in wanted if isinstance(n, Played)], words)
+
+
+def _reversed(
+    wanted: list[Played], words: dict[Node, None]
+) -> tuple[Node, dict[Node, Node], Memory]:
+    """Return what `_source` does, for a memory that plays from both ends."""
     starts, lanes = {}, 0
     for word in words:
         starts[word] = lanes
         lanes += word.size
-    wanted = [n for n in graph.nodes() if isinstance(n, Played) and levels[n] == level]
     sides: list[tuple[int, ...]] = []
     order: dict[tuple[Node, bool], int] = {}
     lowest: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
 """Which tensors a layer has, and what values they take on in float64: its equations tell."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from rnnrtl.cells.batches import run
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import TENSORS
 from rnnrtl.graph.real import Real, RealNumbers
-from rnnrtl.layers import FloatArray
+from rnnrtl.layers import FloatArray, Layer, Reshape
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import Network
 
@@ -65,7 +65,7 @@ class _Mark(Format):
     weight: bool = field(default=False, compare=False)
 
 
-class _Surveyed(Real):
+class _Vectors(Real):
     """Vectors that note their values wherever one is brought into a format."""
 
     def to(self, form: Any) -> Self:
@@ -100,6 +100,24 @@ class _Noting(RealNumbers):
 
 def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
     """Return the values of every tensor that a network reads over x (batch, steps, features)."""
+    return _surveyed(network.layers, x, network.mask_value)
+
+
+def surveyed_step(network: Network) -> Mapping[Tensor, Seen]:
+    """Return what every tensor of a network is over one step that is all zeros."""
+    layers = [_of_one_step(x) if isinstance(x, Reshape) else x for x in network.layers]
+    return _surveyed(layers, np.zeros((1, 1, network.features)), network.mask_value)
+
+
+def _of_one_step(layer: Reshape) -> Reshape:
+    """Return a layer that gives as long vectors, of one step or for one step."""
+    order = layer.order[:1] if layer.return_sequences else layer.order
+    return replace(layer, steps=layer.steps and 1, order=order % layer.features)
+
+
+def _surveyed(
+    layers: Sequence[Layer], x: FloatArray, mask_value: float | None
+) -> Mapping[Tensor, Seen]:
     marks = {("", "input"): _Mark(_MARK_BITS, 8)}
     marks["", "input"].seen.add(x)
 
@@ -109,7 +127,7 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
             marks[key] = _Mark(_MARK_BITS, 8, weight=tensor in WEIGHTS)
         return marks[key]
 
-    run(network.layers, x, _Noting(_Surveyed), form, mask_value=network.mask_value)
+    run(layers, x, _Noting(_Vectors), form, mask_value=mask_value)
     return {tensor: mark.seen for tensor, mark in marks.items() if mark.seen.values}
 
 
@@ -118,6 +136,6 @@ def tensors(network: Network) -> Mapping[str, tuple[str, ...]]:
 
     The network's own input is `input` of the layer "".
     """
-    read = surveyed(network, np.zeros((1, 1, network.features)))
+    read = surveyed_step(network)
     names = dict.fromkeys(["", *(layer.name for layer in (*network.layers, *network.parts))])
     return {name: tuple(t for t in TENSORS if (name, t) in read) for name in names}

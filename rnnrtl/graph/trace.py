@@ -15,12 +15,21 @@ from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.lookup import look_up
 from rnnrtl.graph.masks import all_equal, select
+from rnnrtl.graph.memories import gathered, mirrored, played, scattered
 from rnnrtl.graph.nodes import Node, State, constant
-from rnnrtl.graph.reversal import mirrored, played
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.graph.vectors import argmax, blend, input_vector, joined, matvec, maximum, total
+from rnnrtl.graph.vectors import (
+    argmax,
+    blend,
+    input_vector,
+    joined,
+    matvec,
+    maximum,
+    reordered,
+    total,
+)
 from rnnrtl.graph.weights import check_weights
-from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent, Stepping
+from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -153,6 +162,8 @@ def trace(
         elif isinstance(layer, Bidirectional):
             x = tracer.bidirectional(layer, x)
             output_format = tracer.format_of(layer)
+        elif isinstance(layer, Reshape):
+            x = tracer.reshaped(layer, x)
         else:
             x = tracer.directions(x)[1] if layer.go_backwards else x
             x = tracer.stepping(layer, x)
@@ -210,6 +221,16 @@ class _Tracer:
         self.layer_of[last] = self.layer_of[h]
         return last
 
+    def reshaped(self, layer: Reshape, x: Node) -> Node:
+        """Return what a layer gives that changes how many steps there are."""
+        if layer.steps == 1:
+            x = self.last_step(x)
+        elif layer.steps is not None:
+            x = self._stored(gathered(x, layer.steps))
+        if layer.return_sequences:
+            return self._stored(scattered(x, layer.order))
+        return self._owned(layer, reordered(x, layer.order))
+
     def bidirectional(self, layer: Bidirectional, x: Node) -> Node:
         """Return what two layers give, merged."""
         if layer.last_output:
@@ -220,8 +241,8 @@ class _Tracer:
             forward, backward = map(self.stepping, layer.parts, inputs)
             if layer.return_sequences:
                 # Backward's steps come in reverse: what goes with forward's is known at the end.
-                forward = self._played(forward, backwards=False)
-                backward = self._played(backward, backwards=True)
+                forward = self._stored(played(forward, backwards=False))
+                backward = self._stored(played(backward, backwards=True))
             else:
                 forward, backward = self.last_step(forward), self.last_step(backward)
         form = self._form(layer)
@@ -231,7 +252,8 @@ class _Tracer:
         """Return x as it is read from the first step on, and from the last."""
         copies = mirrored(x)
         if copies is None:
-            return self._played(x, backwards=False), self._played(x, backwards=True)
+            first, last = (played(x, backwards=backwards) for backwards in (False, True))
+            return self._stored(first), self._stored(last)
         for node, copy in copies.items():
             self.layer_of.setdefault(copy, self.layer_of[node])
         return x, copies[x]
@@ -248,8 +270,7 @@ class _Tracer:
         state = cells.initial(layer, x, self._numbers, form)
         return self._owned(layer, cells.step(layer, x, state, self._numbers, form)["h"])
 
-    def _played(self, x: Node, *, backwards: bool) -> Node:
-        node = played(x, backwards=backwards)
+    def _stored(self, node: Node) -> Node:
         self.layer_of[node] = ""
         return node
 

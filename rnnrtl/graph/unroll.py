@@ -8,8 +8,8 @@ from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.graph.nodes import Node, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.trace import Graph, Traced, topological
-from rnnrtl.graph.vectors import input_vector, joined
-from rnnrtl.layers import Bidirectional, Dense, Layer, Stepping
+from rnnrtl.graph.vectors import input_vector, joined, reordered
+from rnnrtl.layers import Bidirectional, Dense, Layer, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -59,6 +59,11 @@ def trace_unrolled(
             xs = [cells.merged(layer, *pair, numbers, form) for pair in pairs]
             hidden = [precision.format(part.name, "hidden") for part in layer.parts]
             output_format = cells.format_of_merged(layer, form, hidden)
+        elif isinstance(layer, Reshape):
+            x = joined(xs) if len(xs) > 1 else xs[0]
+            orders = layer.order if layer.return_sequences else [layer.order]
+            xs = [reordered(x, order) for order in orders]
+            masks = [None] * len(xs)
         else:
             xs = stepping(layer, xs[::-1] if layer.go_backwards else xs)
             xs = xs if layer.return_sequences else xs[-1:]

@@ -7,7 +7,17 @@ import numpy as np
 from rnnrtl.cells.numbers import pairwise
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.graph.nodes import Input, Joined, LowBits, MatVec, Node, aligned, constant, refined
+from rnnrtl.graph.nodes import (
+    Input,
+    Joined,
+    LowBits,
+    MatVec,
+    Node,
+    aligned,
+    constant,
+    part,
+    refined,
+)
 
 
 def input_vector(size: int, form: Format, name: str = "x") -> Input:
@@ -23,6 +33,15 @@ def joined(vectors: Sequence[Node]) -> Joined:
     lowest = tuple(v for x in vectors for v in x.lowest)
     highest = tuple(v for x in vectors for v in x.highest)
     return Joined(tuple(vectors), finest, lowest, highest)
+
+
+def reordered(x: Node, order: IntArray) -> Node:
+    """Return the vector whose lanes are lanes of x, by their numbers."""
+    ends = np.flatnonzero(np.diff(order) != 1) + 1
+    runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(order, ends)]
+    if runs == [(0, x.size)]:
+        return x
+    return joined([part(x, start, end) for start, end in runs])
 
 
 def maximum(a: Node, b: Node) -> Node:

@@ -1,28 +1,30 @@
-"""Cores in series, with memories of whole sequences before some of them."""
+"""Cores in series, with memories before some of them."""
 
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 
-from rnnrtl.graph.stages import Reversal, Stage
+from rnnrtl.graph.memories import Gathering, Memory, Reversal, Scattering
+from rnnrtl.graph.stages import Stage
 from rnnrtl.hardware.core import Core, ports
+from rnnrtl.hardware.reshaping import GatheringMemory, ScatteringMemory
 from rnnrtl.hardware.reversal import ReversalMemory
 from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.schedule.series import Series
 
 
 class Pipeline(wiring.Component):
-    """A network that reads sequences in reverse: a core a stage.
+    """A network that reads sequences in reverse or changes their steps: a core a stage.
 
     Latency, throughput
         Those of `rnnrtl.schedule.series.Series`.
 
     Parameters
     ----------
-    stages : the memory before each core, if there is one, and the core
+    stages : the memory before each core, if there is one, the steps of the longest sequence that it
+        takes, and the core
     input, output : how codes are packed on the two streams
-    steps : of the longest sequence, which the memories have room for
 
     Members
     -------
@@ -31,14 +33,12 @@ class Pipeline(wiring.Component):
 
     def __init__(
         self,
-        stages: Sequence[tuple[Reversal | None, Core]],
+        stages: Sequence[tuple[Memory | None, int | None, Core]],
         input: StreamFormat,  # noqa: A002 - the stream's name
         output: StreamFormat,
-        steps: int,
     ) -> None:
         self._stages = tuple(stages)
         self._input = input
-        self._steps = steps
         super().__init__(ports(input, output))
 
     def elaborate(self, platform: object) -> Module:
@@ -46,9 +46,9 @@ class Pipeline(wiring.Component):
         word: Value = self.s_axis_tdata
         valid, last, ready = self.s_axis_tvalid, self.s_axis_tlast, self.s_axis_tready
         form = self._input
-        for number, (reversal, core) in enumerate(self._stages):
-            if reversal is not None:
-                memory = ReversalMemory(reversal, form.width, self._steps)
+        for number, (kept, steps, core) in enumerate(self._stages):
+            if kept is not None:
+                memory = _built(kept, form.width, steps)
                 m.submodules[f"memory_{number}"] = memory
                 # Of padded lanes the codes alone.
                 codes = [
@@ -90,16 +90,28 @@ def in_stages(
 ) -> Pipeline:
     """Return the cores of stages; between two of them codes stand side by side."""
     cores = []
-    source = input
+    source, steps = input, schedule.steps
     for stage, part in zip(stages, schedule.parts, strict=True):
         graph = stage.graph
-        if stage.reversal is not None:
+        if stage.memory is not None:
             source = StreamFormat(graph.input.size, source.width, padded=False)
         sink = output
         if stage is not stages[-1]:
             sink = StreamFormat(graph.output.size, graph.output_format.width, padded=False)
         core = Core(part, source, sink, return_sequences=graph.return_sequences)
-        cores.append((stage.reversal, core))
-        source = sink
-    assert schedule.steps is not None
-    return Pipeline(cores, input, output, schedule.steps)
+        cores.append((stage.memory, steps, core))
+        source, steps = sink, part.steps
+    return Pipeline(cores, input, output)
+
+
+def _built(
+    memory: Memory, width: int, steps: int | None
+) -> ReversalMemory | GatheringMemory | ScatteringMemory:
+    """Return a memory in hardware, for lanes of so many bits and sequences of at most `steps`."""
+    if isinstance(memory, Gathering):
+        return GatheringMemory(memory, width)
+    if isinstance(memory, Scattering):
+        return ScatteringMemory(memory, width)
+    assert isinstance(memory, Reversal)
+    assert steps is not None
+    return ReversalMemory(memory, width, steps)

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rnnrtl.graph.stages import Reversal
+from rnnrtl.graph.memories import Reversal
 
 
 class ReversalMemory(wiring.Component):
@@ -15,7 +15,7 @@ class ReversalMemory(wiring.Component):
     read, as block RAM has.
 
     Latency
-        `rnnrtl.schedule.series.MEMORY_CYCLES` edges from a sequence's last beat in to its first
+        `Reversal.cycles` edges from a sequence's last beat in to its first
         beat out.
     Throughput
         One beat a cycle, without a gap between sequences.
@@ -44,8 +44,8 @@ class ReversalMemory(wiring.Component):
         played = len(reversal.forwards) + len(reversal.backwards)
         super().__init__(
             {
-                "i": In(stream.Signature(_beat(reversal.lanes * width))),
-                "o": Out(stream.Signature(_beat(played * width))),
+                "i": In(stream.Signature(beat(reversal.lanes * width))),
+                "o": Out(stream.Signature(beat(played * width))),
             }
         )
 
@@ -118,5 +118,6 @@ class ReversalMemory(wiring.Component):
         return word[number * self.width : (number + 1) * self.width]
 
 
-def _beat(bits: int) -> data.StructLayout:
+def beat(bits: int) -> data.StructLayout:
+    """Return what a memory takes or gives at a time: a word, and whether a sequence ends."""
     return data.StructLayout({"word": unsigned(bits), "last": 1})

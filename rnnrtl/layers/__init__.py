@@ -9,6 +9,7 @@ from rnnrtl.layers.bidirectional import MERGES, Bidirectional
 from rnnrtl.layers.dense import Dense
 from rnnrtl.layers.pooling import AveragePooling, MaxPooling, Pooling
 from rnnrtl.layers.recurrent import GRU, LSTM, Gate, Gated, Recurrent, SimpleRNN
+from rnnrtl.layers.reshaping import Reshape, flatten, permute, repeat_vector, reshape
 from rnnrtl.layers.stepping import FloatArray, Stepping
 
 __all__ = [
@@ -29,14 +30,19 @@ __all__ = [
     "Part",
     "Pooling",
     "Recurrent",
+    "Reshape",
     "SimpleRNN",
     "Stepping",
     "changed",
+    "flatten",
     "parts",
+    "permute",
+    "repeat_vector",
+    "reshape",
 ]
 
-Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling
-Part = Recurrent | Dense | AveragePooling | MaxPooling
+Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling | Reshape
+Part = Recurrent | Dense | AveragePooling | MaxPooling | Reshape
 """A layer by itself: all but bidirectional ones."""
 
 

@@ -35,6 +35,7 @@ def make_schedule(
     reuse: Mapping[str, Reuse] = MappingProxyType({}),
     weight_storage: str = "auto",
     multipliers: int | None = None,
+    interval: int = 1,
 ) -> Schedule:
     """Place every operation of a graph for a clock on a target.
 
@@ -53,6 +54,9 @@ def make_schedule(
     For each recurrent layer the earliest start is chosen that makes its loop as short as it can
     be: starting earlier would make the loop wait for the input's products at every step.
 
+    `interval` is the least of the cycles between two beats, where nothing sends them sooner; what
+    has no loop takes so many.
+
     `delays` are used in place of the target's own (see `rnnrtl.schedule.crowding`).
     """
     maker = _Maker(graph, delays or delays_of(target), 1000 / clock_mhz)
@@ -67,11 +71,11 @@ def make_schedule(
     # Sequences in flight take the units from each other as often as those are free.
     busy = max((r.cycles for r in reuse.values()), default=1)
     phases = None if mode == "unrolled" or not balanced else busy if interleaved else 0
-    expansion, loop = maker.placed(choices, phases)
+    expansion, loop = maker.placed(choices, phases, interval)
     turns = turns_of(expansion.ops, multipliers)
     while edges_of(turns) > choices.sharing > 0:
         choices = replace(choices, sharing=edges_of(turns))
-        expansion, loop = maker.placed(choices, phases)
+        expansion, loop = maker.placed(choices, phases, interval)
         turns = turns_of(expansion.ops, multipliers)
     if mode == "unrolled":
         expansion.postpone()
@@ -79,7 +83,7 @@ def make_schedule(
     output = expansion.lanes[graph.output]
     # A result that weights of zero make constant still waits for the states of its step.
     result_cycle = max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0)
-    interval = busy if interleaved else loop
+    between = busy if interleaved else loop
     slots = -(-(loop + 1) // busy) if interleaved else 1
     step_cycles = slots * busy if interleaved else loop
     if mode == "unrolled":
@@ -94,8 +98,8 @@ def make_schedule(
             StateSchedule(h.lanes, expansion.lanes[h.vector], (), h.lanes[0].cycle, 0)
             for h in heads
         ),
-        beat_interval=interval,
-        last_interval=max([interval, *(h.passed.end for h in heads)]),
+        beat_interval=between,
+        last_interval=max([between, *(h.passed.end for h in heads)]),
         slots=slots,
         step_cycles=step_cycles,
         steps_per_beat=steps_per_beat,
@@ -130,7 +134,7 @@ class _Maker:
             return None
         return tuple(2 * last.cycles * n for n in range(1, count + 1))
 
-    def placed(self, choices: Choices, phases: int | None) -> tuple[Expansion, int]:
+    def placed(self, choices: Choices, phases: int | None, interval: int) -> tuple[Expansion, int]:
         """Return the whole graph, everything as early as can be, and the cycles of a loop.
 
         Sums that wait for no state take as many cycles as `phases` at most: with 0 as the loop
@@ -139,7 +143,7 @@ class _Maker:
         best, shortest = self.fastest_loops(choices)
         # Turns take their cycles also where weights of zero leave no loop.
         turns = [reuse.cycles for reuse in choices.reuse.values()]
-        loop = max([1, *shortest.values(), *turns])
+        loop = max([interval, *shortest.values(), *turns])
         if phases is not None:
             best = replace(best, phases=phases or loop)
         return self.earliest(best, shortest), loop

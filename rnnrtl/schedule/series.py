@@ -1,14 +1,10 @@
-"""The schedule of stages in series, with memories of whole sequences before some of them."""
+"""The schedule of stages in series, with memories before some of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rnnrtl.graph.memories import Memory
 from rnnrtl.schedule.schedule import Schedule
-
-MEMORY_CYCLES = 2
-"""Edges from the one at which a memory takes a sequence's last beat to the one at which the core
-behind it takes the first: a memory plays what it holds, and block RAM has a register.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,19 +12,20 @@ class Series(Schedule):
     """Stages that follow each other, each with cycles of its own; `ops` are those of all.
 
     Latency
-        the sum of the stages', `MEMORY_CYCLES` a memory, and for one before the first stage the
-        beats before a sequence's last
+        the sum of the stages' and memories', and for one before the first stage the beats before a
+        sequence's last
     Initiation interval
-        the largest of the stages'; a memory holds two sequences, and delays none
+        the largest of the stages', and the beats that a memory before the first takes; one plays a
+        sequence or waits for it to be taken while it takes the next, and delays none
 
     Members
     -------
     parts : the schedules of the stages
-    memories : whether a memory stands before each
+    memories : the memory before each, if there is one
     """
 
     parts: tuple[Schedule, ...] = ()
-    memories: tuple[bool, ...] = ()
+    memories: tuple[Memory | None, ...] = ()
 
     @property
     def tail_cycles(self) -> int:
@@ -39,16 +36,31 @@ class Series(Schedule):
 
     def latency_of(self, steps: int) -> int:
         """Return `latency_cycles` for sequences of `steps` time steps."""
-        latencies = [part.latency_of(steps) for part in self.parts]
+        latencies = [
+            part.latency_of(n) for part, n in zip(self.parts, self._taken(steps), strict=True)
+        ]
         filling = steps - 1 if self.memories[0] else 0
-        return filling + sum(latencies) + MEMORY_CYCLES * sum(self.memories)
+        return filling + sum(latencies) + sum(m.cycles for m in self.memories if m is not None)
 
     def interval_of(self, steps: int) -> int:
         """Return `initiation_interval` for sequences of `steps` time steps."""
-        return max(part.interval_of(steps) for part in self.parts)
+        intervals = [
+            part.interval_of(n) for part, n in zip(self.parts, self._taken(steps), strict=True)
+        ]
+        return max([*intervals, steps if self.memories[0] else 1])
+
+    def _taken(self, steps: int) -> tuple[int, ...]:
+        """Return how many steps each stage takes."""
+        found = []
+        for memory in self.memories:
+            steps = (memory.steps_given(steps) if memory else steps) or 0
+            found.append(steps)
+        return tuple(found)
 
 
-def in_series(parts: Sequence[Schedule], memories: Sequence[bool]) -> Series:
+def in_series(
+    parts: Sequence[Schedule], memories: Sequence[Memory | None], steps: int | None
+) -> Series:
     """Return the schedule of stages in series."""
     first, last = parts[0], parts[-1]
     return Series(
@@ -65,7 +77,7 @@ def in_series(parts: Sequence[Schedule], memories: Sequence[bool]) -> Series:
         result_cycle=last.result_cycle,
         clock_mhz=first.clock_mhz,
         target=first.target,
-        steps=first.steps,
+        steps=steps,
         parts=tuple(parts),
         memories=tuple(memories),
     )

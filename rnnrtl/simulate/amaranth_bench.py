@@ -27,6 +27,7 @@ from rnnrtl.simulate.measurement import (
     check_vectors,
     default_stall_sequences,
     in_turn,
+    output_beats,
 )
 
 #: So many cycles without a beat are a hang, as long as the latency is not known.
@@ -63,7 +64,7 @@ def run_amaranth(
     top = Module()
     top.domains.sync = domain = ClockDomain("sync")
     top.submodules.core = component
-    beats = steps if return_sequences else interleave
+    beats = output_beats(expected) * interleave
     bus = Bus(component, domain, beats, interleave, output, watchdog_cycles or _WATCHDOG_CYCLES)
     frames = [
         [

@@ -39,7 +39,7 @@ class Hardware:
     input, output : StreamFormat
         How codes are packed on either side.
     return_sequences : bool
-        One output beat a step instead of one a sequence.
+        Output beats as there are steps instead of one a sequence.
     interleave : int
         So many independent sequences take turns on the streams, beat by beat.
     stateful : bool
@@ -104,8 +104,8 @@ def check_vectors(
     batch, steps = codes.shape[:2]
     if batch % interleave:
         raise InputError(f"{batch} sequences are no multiple of the {interleave} that take turns")
-    shape = (batch, steps, sink.lanes) if return_sequences else (batch, sink.lanes)
-    if expected.shape != shape:
+    shape = (batch, output_beats(expected), sink.lanes) if return_sequences else (batch, sink.lanes)
+    if expected.shape != shape or 0 in shape:
         raise InputError(f"expected codes must have shape {shape}, not {expected.shape}")
     if clear is None:
         return
@@ -116,6 +116,11 @@ def check_vectors(
         )
     if not clear[:interleave, 0].all():
         raise InputError("clear must be True for the first step of the first burst's sequences")
+
+
+def output_beats(expected: NDArray[np.int64]) -> int:
+    """Return how many output beats there are of each sequence (batch, beats, lanes), or one."""
+    return expected.shape[1] if expected.ndim == 3 else 1
 
 
 def back_to_back_sequences(batch: int, steps: int) -> int:

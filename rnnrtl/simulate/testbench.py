@@ -16,6 +16,7 @@ from rnnrtl.simulate.measurement import (
     Hardware,
     check_vectors,
     default_stall_sequences,
+    output_beats,
 )
 
 
@@ -97,7 +98,7 @@ def write_testbench(
         "verilog": f"{hardware.top}.v",
         "input": _side(hardware.input),
         "output": _side(hardware.output),
-        "return_sequences": hardware.return_sequences,
+        "output_beats": output_beats(expected),
         "steps": steps,
         "sequences": batch,
         "interleave": hardware.interleave,

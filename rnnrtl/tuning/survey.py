@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from rnnrtl.fixedpoint import Precision
-from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor, surveyed
+from rnnrtl.graph.tensors import WEIGHTS, Seen, Tensor, surveyed, surveyed_step
 from rnnrtl.layers import FloatArray
 from rnnrtl.network import Network
 
@@ -16,15 +14,11 @@ def survey(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
 
     The number of values is that of a time step: the weights that are held, the lanes of a vector.
     """
-    step = _step(network)
+    step = surveyed_step(network)
     return {
         tensor: replace(found, values=step[tensor].values)
         for tensor, found in surveyed(network, x).items()
     }
-
-
-def _step(network: Network) -> Mapping[Tensor, Seen]:
-    return surveyed(network, np.zeros((1, 1, network.features)))
 
 
 def average_bits(network: Network, precision: Precision) -> tuple[float, float]:
@@ -34,7 +28,7 @@ def average_bits(network: Network, precision: Precision) -> tuple[float, float]:
     are the lanes of all vectors of a time step that have a format: the input, what goes into
     activation tables and comes out of them, states, and outputs of dense layers.
     """
-    sizes = _step(network)
+    sizes = surveyed_step(network)
     return averages(sizes, {tensor: precision.format(*tensor).width for tensor in sizes})
 
 

@@ -166,7 +166,7 @@ def _check_hardware(pickled: bytes, data: bytes, shape: tuple[int, ...]) -> None
     x = np.frombuffer(data).reshape(shape)
     design = rnnrtl.generate(network, PRECISION, steps=x.shape[1])
     check_fixed(design, x)
-    steps = x.shape[1] if network.fixed_steps else RTL_STEPS
+    steps = x.shape[1] if network.fixed_by else RTL_STEPS
     # What `simulate` does, without stalls and resets, which have tests of their own.
     vectors = vectors_of(design, design.input_codes(x[:1, :steps]))
     measured = in_amaranth(design, vectors, stalls=False, reset_rounds=0)
