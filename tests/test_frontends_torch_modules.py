@@ -149,7 +149,7 @@ def gru_and(forward: Any, **layers: Any) -> Custom:
 
 BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
     "mean over time of so many steps": (
-        gru_and(lambda m, x: m.rnn(x)[0].mean(1)), ModelError, "say of how many steps",
+        gru_and(lambda m, x: m.rnn(x)[0].mean(1)), ModelError, "say how many steps",
     ),
     "median over time": (
         gru_and(lambda m, x: m.rnn(x)[0].median(1).values), ModelError, "forward of Custom.*differ",

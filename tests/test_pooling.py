@@ -199,7 +199,7 @@ def test_torch_modules(form: str) -> None:
     assert [layer.name for layer in network.layers] == ["rnn", "pooling", "head"]
     assert_same(network, module, sequences(3, 7, 3))
     if form == "mean":
-        with pytest.raises(ModelError, match="takes the mean over time: say of how many steps"):
+        with pytest.raises(ModelError, match="takes the mean over time: say how many steps"):
             rnnrtl.load(module)
 
 

@@ -21,7 +21,8 @@ from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.brevitas_cells import lstm, rnn
 from rnnrtl.frontends.brevitas_parts import Weights, format_of
-from rnnrtl.frontends.module import first_line, readings, run_module, trial_sequences, ways
+from rnnrtl.frontends.module import first_line, run_module, trial_sequences
+from rnnrtl.frontends.module_ways import readings, ways
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.quantised import (
     WIDEST_SUMS,

@@ -15,16 +15,16 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends import activations as act
 from rnnrtl.frontends.folding import REFUSED, Chain
+from rnnrtl.frontends.module_ways import flattened, pooled, readings, repeated, ways
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import batch_norm, read_group, with_sequences
 from rnnrtl.layers import (
     AveragePooling,
-    Bidirectional,
-    Dense,
     FloatArray,
     Layer,
-    MaxPooling,
+    Reshape,
     SimpleRNN,
+    repeat_vector,
 )
 from rnnrtl.network import Network
 
@@ -38,7 +38,7 @@ _PARAMETERS = {
     "Hardtanh": {"min_val": -1, "max_val": 1}, "ELU": {"alpha": 1},
     "Softplus": {"beta": 1, "threshold": 20},
 }  # fmt: skip
-_TRANSPARENT = ("Identity", "Dropout")  # in evaluation
+_TRANSPARENT = ("Identity", "Dropout", "Flatten", "Unflatten")  # in evaluation, or for the trial
 
 # The trial: enough sequences, from small to saturating, to tell any two activations apart.
 # Batch and steps differ, so that the order of the axes cannot be mistaken.
@@ -59,20 +59,29 @@ def read_module(module: Any, activations: Mapping[str, str], steps: int | None =
     torch: Any = importlib.import_module("torch")  # imported already, or there were no module
     layers = _layers(torch, module, activations)
     try:
-        network = Network(with_sequences(layers, last=True))
+        network = Network(with_sequences(flattened(layers), last=True))
     except ModelError as error:
         raise ModelError(f"{error} (layers are read in the order of registration)") from None
-    found = _trial(torch, module, network)
-    for place, layer in enumerate(found.layers):
+    return _of_steps(_trial(torch, module, network), steps, type(module).__name__)
+
+
+def _of_steps(network: Network, steps: int | None, kind: str) -> Network:
+    """Return a network of `steps` steps in place of those of the trial, where it matters."""
+    layers = list(network.layers)
+    for place, layer in enumerate(layers):
+        if isinstance(layer, AveragePooling) and network.steps == _STEPS:
+            does = "takes the mean over time"
+        elif isinstance(layer, Reshape) and layer.steps is None and layer.output_steps == _STEPS:
+            does = "repeats a vector as often as the input has steps"
+        else:
+            continue
+        if steps is None:
+            raise ModelError(f"{kind} {does}: say how many steps there are, load(..., steps=20)")
         if isinstance(layer, AveragePooling):
-            if steps is None:
-                raise ModelError(
-                    f"{type(module).__name__} takes the mean over time: say of how many steps, "
-                    "load(..., steps=20)"
-                )
-            mean = replace(layer, steps=steps)
-            return Network((*found.layers[:place], mean, *found.layers[place + 1 :]))
-    return found
+            layers[place] = replace(layer, steps=steps)
+        else:
+            layers[place] = repeat_vector(layer.name, steps, layer.features)
+    return Network(tuple(layers))
 
 
 def _layers(torch: Any, module: Any, activations: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -153,18 +162,19 @@ def _leaves(module: Any) -> Iterator[tuple[str, Any]]:
             raise UnsupportedError(f"{key!r} is a parameter outside the layers that are supported")
 
 
-def trial_sequences(features: int) -> FloatArray:
+def trial_sequences(features: int, steps: int = _STEPS) -> FloatArray:
     """Return the input of the trial, (batch, steps, features), exact in float32 too."""
     rng = np.random.default_rng(0)
     scale = np.geomspace(0.1, 10, _BATCH)[:, None, None]
-    x = rng.standard_normal((_BATCH, _STEPS, features)) * scale
+    x = rng.standard_normal((_BATCH, steps, features)) * scale
     return x.astype(np.float32).astype(np.float64)
 
 
 def _trial(torch: Any, module: Any, network: Network) -> Network:
     """Run the module; return the network that gives what it does: every step, or one of all."""
-    x = trial_sequences(network.features)
-    expected_of = [(way, way.predict(x)) for way in (*ways(network), *_pooled(network))]
+    steps = network.steps if network.fixed_by and network.steps else _STEPS
+    x = trial_sequences(network.features, steps)
+    tried: dict[int, list[tuple[Network, FloatArray]]] = {}
     batch_first = all(
         leaf.batch_first for _, leaf in _leaves(module) if isinstance(leaf, torch.nn.RNNBase)
     )
@@ -189,7 +199,10 @@ def _trial(torch: Any, module: Any, network: Network) -> Network:
             except Exception as error:
                 failure = failure or first_line(error)
                 continue
-            for way, expected in expected_of:
+            count = y.size // (_BATCH * network.outputs) or 1
+            if count not in tried:
+                tried[count] = _tried(network, x, count)
+            for way, expected in tried[count]:
                 for candidate in readings(y, expected):
                     gap = float(np.abs(candidate - expected).max())
                     gap /= max(1.0, np.abs(expected).max())
@@ -201,7 +214,7 @@ def _trial(torch: Any, module: Any, network: Network) -> Network:
     kind = type(module).__name__
     if np.isinf(difference) and failure:
         raise ModelError(
-            f"{kind} fails on an input of shape ({_BATCH}, {_STEPS}, {network.features}): {failure}"
+            f"{kind} fails on an input of shape ({_BATCH}, {steps}, {network.features}): {failure}"
         )
     names = ", ".join(layer.name for layer in network.layers)
     raise ModelError(
@@ -213,37 +226,13 @@ def _trial(torch: Any, module: Any, network: Network) -> Network:
     )
 
 
-def ways(network: Network) -> Iterator[Network]:
-    """Yield the network with what a forward may give of its last recurrent layer."""
-    yield network
-    recurrent = [layer for layer in network.layers if not isinstance(layer, Dense)]
-    if not recurrent or not network.return_sequences:
-        return
-    for last_output in (False, True) if isinstance(recurrent[-1], Bidirectional) else (False,):
-        layers = with_sequences(network.layers, last=False, last_output=last_output)
-        yield network.replace(layers=layers)
-
-
-def _pooled(network: Network) -> Iterator[Network]:
-    """Yield the network with all steps of its last recurrent layer made one, as in the trial."""
-    if not network.recurrent:
-        return
-    layers = network.layers
-    place = 1 + max(n for n, layer in enumerate(layers) if not isinstance(layer, Dense))
-    features = layers[place - 1].outputs
-    name = "pooling" if all(layer.name != "pooling" for layer in layers) else "pooling_1"
-    for pooling in (MaxPooling(name, features), AveragePooling(name, features, _STEPS)):
-        yield Network((*layers[:place], pooling, *layers[place:]))
-
-
-def readings(y: FloatArray, expected: FloatArray) -> Iterator[FloatArray]:
-    """Yield `y` in the order of what is expected, in each way in which it has the right size."""
-    if y.size != expected.size:
-        return
-    yield y.reshape(expected.shape)
-    if expected.ndim == 3:
-        batch, steps, outputs = expected.shape
-        yield y.reshape(steps, batch, outputs).swapaxes(0, 1)
+def _tried(network: Network, x: FloatArray, given: int) -> list[tuple[Network, FloatArray]]:
+    """Return what a forward may do that gives so many steps, and what each gives."""
+    steps = x.shape[1]
+    found = [*ways(network), *pooled(network, steps)]
+    for times in dict.fromkeys((steps, given) if given > 1 else (steps,)):
+        found += repeated(network, times)
+    return [(way, way.predict(x)) for way in found]
 
 
 def run_module(torch: Any, twin: Any, x: FloatArray, dtype: str) -> FloatArray:

@@ -34,7 +34,13 @@ def _ends(module: Any, x: Any) -> Any:
     return module.head(torch.cat([state[-2], state[-1]], 1))
 
 
+def _decoded(module: Any, x: Any, steps: int) -> Any:
+    return module.decoder(module.rnn(x)[1][0][-1][:, None].repeat(1, steps, 1))[0]
+
+
 BOTH = rnn("GRU", bidirectional=True)
+ALL_STEPS = linear(STEPS * UNITS)
+DECODER = rnn("GRU", UNITS)
 
 # What forward does with the states of an LSTM or GRU (`rnn`) and a Linear (`head`).
 FORWARDS: Mapping[str, tuple[Make, Answer]] = {
@@ -77,6 +83,16 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
         WORKS,
     ),
     "flatten of all steps": (own(lambda m, x: m.rnn(x)[0].flatten(1), rnn=rnn("GRU")), WORKS),
+    "Linear of all steps": (
+        own(lambda m, x: m.head(m.rnn(x)[0].flatten(1)), rnn=rnn("GRU"), head=ALL_STEPS), WORKS,
+    ),
+    "h_n repeated for a decoder": (
+        own(lambda m, x: _decoded(m, x, STEPS), rnn=rnn("LSTM"), decoder=DECODER), WORKS,
+    ),
+    "h_n repeated as often as there are steps": (
+        own(lambda m, x: _decoded(m, x, x.shape[1])[:, -1], rnn=rnn("LSTM"), decoder=DECODER),
+        Refused("say how many steps there are"),
+    ),
     "F.dropout": (
         own(lambda m, x: __import__("torch").nn.functional.dropout(m.rnn(x)[0], 0.5, m.training),
             rnn=rnn("GRU")), WORKS,
@@ -91,7 +107,7 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
     "pack_padded_sequence": (own(packed, rnn=rnn("GRU")), ANOTHER),
     "mean over the steps, not said how many": (
         own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU")),
-        Refused("takes the mean over time: say of how many steps"),
+        Refused("takes the mean over time: say how many steps"),
     ),
     "maximum over the steps": (own(lambda m, x: m.rnn(x)[0].amax(1), rnn=rnn("GRU")), WORKS),
     "the first step": (own(lambda m, x: m.rnn(x)[0][:, 0], rnn=rnn("GRU")), ANOTHER),
