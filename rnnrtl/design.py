@@ -14,6 +14,7 @@ from rnnrtl.collecting import collecting_seldom
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
+from rnnrtl.graph.heads import head_apart
 from rnnrtl.graph.overflow import Saturation, saturation
 from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
@@ -31,6 +32,7 @@ from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.make import make_schedule
 from rnnrtl.schedule.schedule import Schedule
 from rnnrtl.schedule.series import Series, in_series
+from rnnrtl.schedule.sums import FOLD_FROM
 from rnnrtl.simulation import Simulation, SimulatorName, simulate
 from rnnrtl.streaming import InFixedPoint, Stream
 
@@ -86,7 +88,9 @@ class Design:
                 steps = stage.memory.steps_given(steps) if stage.memory else steps
                 parts.append(self._scheduled(stage.graph, steps))
             # A stage of one beat a sequence has as much time for it as a step takes elsewhere.
-            between = max(part.beat_interval for part in parts)
+            between = max(part.step_cycles for part in parts)
+            if self.network.steps is not None:  # in turns, sequences may be shorter than a step
+                between = min(between, max(part.interval_of(part.steps or 1) for part in parts))
             for number, stage in enumerate(self.stages if self._balanced else ()):
                 if between > 1 == parts[number].steps and not stage.graph.loops:
                     parts[number] = self._scheduled(stage.graph, 1, between)
@@ -126,7 +130,9 @@ class Design:
                 table_error=self.options.table_error,
             )
             return (Stage(unrolled),)
-        return stages(self.graph)
+        # A head that is a part of the loop's core would have to take a beat at every edge.
+        apart = self.options.mode == "interleaved" and self._balanced and not self.reuse
+        return stages(head_apart(self.graph, FOLD_FROM) if apart else self.graph)
 
     @property
     def input_stream(self) -> StreamFormat:
@@ -154,7 +160,7 @@ class Design:
                 return_sequences=self.graph.return_sequences,
                 stateful=self.network.stateful,
             )
-        return in_stages(self.stages, schedule, given, sink)
+        return in_stages(self.stages, schedule, given, sink, stateful=self.network.stateful)
 
     @cached_property
     def verilog(self) -> str:

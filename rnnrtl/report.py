@@ -176,7 +176,8 @@ def _stages(design: "Design") -> list[str]:
         names = dict.fromkeys(op.layer for op in part.ops if op.layer)
         memory, kept = stage.memory, "-"
         if memory is not None:
-            kept = " x ".join(str(n) for n in (*memory.size(steps), width))
+            held = memory.size(steps)
+            kept = " x ".join(str(n) for n in (*held, width)) if all(held) else "-"
             steps = memory.steps_given(steps) or 0
         width = stage.graph.output_format.width
         figures = part.cycles_per_step, part.latency_of(steps), part.interval_of(steps)
@@ -185,7 +186,8 @@ def _stages(design: "Design") -> list[str]:
     note = (
         "Each stage is a core of its own, whose cycles begin at its own beats. A memory of two "
         "sequences takes one while it plays the one before, from both ends; one word becomes all "
-        "steps, or all steps one word: sequences x words x lanes x bits."
+        "steps, or all steps one word: sequences x words x lanes x bits. Before a head that works "
+        "once a sequence stands only the queue of the results of the stage before it."
     )
     return [f"{table(headings, rows)}\n\n{note}"]
 

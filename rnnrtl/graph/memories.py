@@ -125,6 +125,32 @@ class Scattering:
         return 1, 1, self.lanes
 
 
+@dataclass(frozen=True)
+class Queue:
+    """It gives words as they come, one a sequence: where a core keeps its results anyway.
+
+    So there is no hardware for it.
+
+    Members
+    -------
+    lanes : of a word
+    """
+
+    every_step: ClassVar[bool] = False
+    cycles: ClassVar[int] = 0
+
+    lanes: int
+
+    def played(self, words: IntArray) -> IntArray:
+        return words[:, np.newaxis]
+
+    def steps_given(self, steps: int | None) -> int | None:
+        return 1
+
+    def size(self, steps: int) -> tuple[int, int, int]:
+        return 0, 1, self.lanes
+
+
 @dataclass(frozen=True, eq=False)
 class Stored(Node):
     """Its argument as a memory gives it."""
@@ -141,7 +167,7 @@ class Played(Stored):
 class Reshaped(Stored):
     """Its argument's lanes with other steps."""
 
-    memory: Gathering | Scattering = field(kw_only=True)
+    memory: Gathering | Scattering | Queue = field(kw_only=True)
 
 
 def mirrored(x: Node) -> dict[Node, Node] | None:

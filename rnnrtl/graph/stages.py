@@ -42,9 +42,9 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
             loop for loop in graph.loops if any(levels[end] == level for _, end in loop.states)
         )
         ends = [graph.output] if level == count - 1 else list(words[level + 1])
-        copies = _copied([*ends, *(end for loop in loops for _, end in loop.states)], given)
+        copies = copied([*ends, *(end for loop in loops for _, end in loop.states)], given)
         layer_of = {copy: graph.layer_of.get(node, "") for node, copy in copies.items()}
-        output = copies[graph.output] if level == count - 1 else _word(copies[e] for e in ends)
+        output = copies[graph.output] if level == count - 1 else word_of(copies[e] for e in ends)
         made = Graph(
             source,
             output,
@@ -119,7 +119,7 @@ def _reversed(
     return source, given, Reversal(lanes, *sides)
 
 
-def _copied(ends: Iterable[Node], given: dict[Node, Node]) -> dict[Node, Node]:
+def copied(ends: Iterable[Node], given: dict[Node, Node]) -> dict[Node, Node]:
     """Return copies of nodes and all that they are computed from, on others that are given."""
     copies = dict(given)
     stack = list(ends)
@@ -136,7 +136,7 @@ def _copied(ends: Iterable[Node], given: dict[Node, Node]) -> dict[Node, Node]:
     return copies
 
 
-def _word(vectors: Iterable[Node]) -> Node:
+def word_of(vectors: Iterable[Node]) -> Node:
     """Return what goes into a memory: codes side by side, wherever their binary points are."""
     parts = tuple(vectors)
     lowest = tuple(v for x in parts for v in x.lowest)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 
-from rnnrtl.graph.memories import Gathering, Memory, Reversal, Scattering
+from rnnrtl.graph.memories import Gathering, Memory, Queue, Reversal, Scattering
 from rnnrtl.graph.stages import Stage
 from rnnrtl.hardware.core import Core, ports
 from rnnrtl.hardware.reshaping import GatheringMemory, ScatteringMemory
@@ -23,7 +23,7 @@ class Pipeline(wiring.Component):
     Parameters
     ----------
     stages : the memory before each core, if there is one, the steps of the longest sequence that it
-        takes, and the core
+        takes, and the core; a `Queue` is that of the results of the core before it
     input, output : how codes are packed on the two streams
 
     Members
@@ -36,10 +36,13 @@ class Pipeline(wiring.Component):
         stages: Sequence[tuple[Memory | None, int | None, Core]],
         input: StreamFormat,  # noqa: A002 - the stream's name
         output: StreamFormat,
+        *,
+        stateful: bool = False,
     ) -> None:
         self._stages = tuple(stages)
         self._input = input
-        super().__init__(ports(input, output))
+        self._stateful = stateful
+        super().__init__(ports(input, output, stateful=stateful))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -47,7 +50,7 @@ class Pipeline(wiring.Component):
         valid, last, ready = self.s_axis_tvalid, self.s_axis_tlast, self.s_axis_tready
         form = self._input
         for number, (kept, steps, core) in enumerate(self._stages):
-            if kept is not None:
+            if kept is not None and not isinstance(kept, Queue):
                 memory = _built(kept, form.width, steps)
                 m.submodules[f"memory_{number}"] = memory
                 # Of padded lanes the codes alone.
@@ -64,6 +67,8 @@ class Pipeline(wiring.Component):
                 word, last = memory.o.payload.word, memory.o.payload.last
                 valid, ready = memory.o.valid, memory.o.ready
             m.submodules[f"stage_{number}"] = core
+            if core.stateful:
+                m.d.comb += core.s_axis_tuser.eq(self.s_axis_tuser)
             m.d.comb += [
                 core.s_axis_tdata.eq(word),
                 core.s_axis_tlast.eq(last),
@@ -87,8 +92,13 @@ def in_stages(
     schedule: Series,
     input: StreamFormat,  # noqa: A002 - the stream's name
     output: StreamFormat,
+    *,
+    stateful: bool = False,
 ) -> Pipeline:
-    """Return the cores of stages; between two of them codes stand side by side."""
+    """Return the cores of stages; between two of them codes stand side by side.
+
+    Where states live on, all of them are in the first.
+    """
     cores = []
     source, steps = input, schedule.steps
     for stage, part in zip(stages, schedule.parts, strict=True):
@@ -98,10 +108,11 @@ def in_stages(
         sink = output
         if stage is not stages[-1]:
             sink = StreamFormat(graph.output.size, graph.output_format.width, padded=False)
-        core = Core(part, source, sink, return_sequences=graph.return_sequences)
+        lives_on = stateful and stage is stages[0]
+        core = Core(part, source, sink, return_sequences=graph.return_sequences, stateful=lives_on)
         cores.append((stage.memory, steps, core))
         source, steps = sink, part.steps
-    return Pipeline(cores, input, output)
+    return Pipeline(cores, input, output, stateful=stateful)
 
 
 def _built(

@@ -31,7 +31,7 @@ class Series(Schedule):
     def tail_cycles(self) -> int:
         """Edges from the one that accepts the last beat to the one at which the result is valid."""
         steps = self._steps()
-        between = 1 if self.memories[0] else self.parts[0].beat_interval
+        between = 1 if self.memories[0] else self.parts[0].slots * self.parts[0].beat_interval
         return self.latency_of(steps) - (steps - 1) * between
 
     def latency_of(self, steps: int) -> int:
@@ -71,7 +71,7 @@ def in_series(
         fed=tuple(fed for part in parts for fed in part.fed),
         beat_interval=max(part.beat_interval for part in parts),
         last_interval=max(part.last_interval for part in parts),
-        slots=1,
+        slots=first.slots,
         step_cycles=max(part.step_cycles for part in parts),
         steps_per_beat=1,
         result_cycle=last.result_cycle,
