@@ -54,6 +54,7 @@ def test_bits_and_cycles(cell: str, strategy: str) -> None:
     assert result.latency_cycles == loop.latency_cycles + head.latency_cycles
     assert design.schedule.tail_cycles == loop.tail_cycles + head.tail_cycles
     assert (design.schedule.slots, head.slots) == (loop.slots, 1)
+    assert (design.schedule.beat_interval, design.schedule.last_interval) == (1, 1)
     assert design.schedule.cycles_per_step == loop.cycles_per_step == head.beat_interval
 
 

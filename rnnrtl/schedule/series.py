@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnrtl.graph.memories import Memory
+from rnnrtl.graph.memories import Memory, Queue
 from rnnrtl.schedule.schedule import Schedule
 
 
@@ -63,14 +63,16 @@ def in_series(
 ) -> Series:
     """Return the schedule of stages in series."""
     first, last = parts[0], parts[-1]
+    # What comes out of a queue comes once a sequence, and keeps no step waiting.
+    each = [p for p, m in zip(parts, memories, strict=True) if not isinstance(m, Queue)]
     return Series(
         ops=tuple(op for part in parts for op in part.ops),
         input=first.input,
         output=last.output,
         states=tuple(state for part in parts for state in part.states),
         fed=tuple(fed for part in parts for fed in part.fed),
-        beat_interval=max(part.beat_interval for part in parts),
-        last_interval=max(part.last_interval for part in parts),
+        beat_interval=max(part.beat_interval for part in each),
+        last_interval=max(part.last_interval for part in each),
         slots=first.slots,
         step_cycles=max(part.step_cycles for part in parts),
         steps_per_beat=1,
