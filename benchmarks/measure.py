@@ -89,7 +89,7 @@ def verilog(row: Row, file: Path) -> dict[str, Any]:
 def simulate(row: Row, file: Path) -> dict[str, Any]:
     """Compare the Verilog with the reference in Verilator, at full speed and with stalls."""
     from rnnrtl.simulate import Hardware, run_verilog
-    from rnnrtl.simulation import vectors_of
+    from rnnrtl.vectors import vectors_of
 
     made = design_of(row)
     hardware = Hardware(
@@ -100,7 +100,8 @@ def simulate(row: Row, file: Path) -> dict[str, Any]:
         made.graph.return_sequences,
         made.schedule.slots,
     )
-    beats, expected, _ = vectors_of(made, made.input_codes(inputs(row.network, SEQUENCES)))
+    vectors = vectors_of(made, made.input_codes(inputs(row.network, SEQUENCES)))
+    beats, expected = vectors.codes, vectors.expected
     start = time.perf_counter()
     found = run_verilog(hardware, beats, expected, simulator="verilator", stalls=True)
     return {

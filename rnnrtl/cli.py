@@ -16,10 +16,10 @@ from rnnrtl.cli_options import DATA, design_command, read_x
 from rnnrtl.cli_precision import precision, scan
 from rnnrtl.design import Design
 from rnnrtl.errors import PrecisionWarning, RnnrtlError, VerificationError
-from rnnrtl.project import random_codes
 from rnnrtl.report import table
 from rnnrtl.simulation import SIMULATORS, SimulatorName
 from rnnrtl.synthesis import DEVICES
+from rnnrtl.vectors import random_codes
 
 app = typer.Typer(
     name="rnnrtl",

@@ -99,6 +99,9 @@ def made_design(
     stateful: Annotated[
         bool, typer.Option("--stateful", help="states live on until s_axis_tuser clears them")
     ] = False,
+    state_ports: Annotated[
+        bool, typer.Option("--state-ports", help="states can be written and read, beside the data")
+    ] = False,
     activations: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--activation", "-a", help="LAYER=ACTIVATION; may be repeated"),
@@ -137,6 +140,7 @@ def made_design(
         clock_mhz=clock_mhz,
         target=target,
         stateful=True if stateful else None,
+        state_ports=state_ports,
         name=name,
         table_error=table_error,
     )

@@ -30,10 +30,12 @@ from rnnrtl.options import Options
 from rnnrtl.schedule.crowding import of_its_size
 from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.make import make_schedule
+from rnnrtl.schedule.operations import range_width
 from rnnrtl.schedule.schedule import Schedule
 from rnnrtl.schedule.series import Series, in_series
 from rnnrtl.schedule.sums import FOLD_FROM
 from rnnrtl.simulation import Simulation, SimulatorName, simulate
+from rnnrtl.states import StateForms
 from rnnrtl.streaming import InFixedPoint, Stream
 
 if TYPE_CHECKING:
@@ -64,13 +66,17 @@ class Design:
         self.options = options
         self._strategy = options.strategy_of(network, precision)
         self.reuse = options.reuse_of(network)
-        options.check_stateful(network)
+        options.check_states(network)
         self._balanced = options.reuse_factor != (1, 1)
         self._multipliers = options.multipliers_of(network)
         cycles = [reuse.cycles for reuse in self.reuse.values()]
         few_products = min(cycles, default=1) >= FEW_PRODUCTS_FROM
         self.graph: Graph = trace(
-            network, precision, few_products=few_products, table_error=options.table_error
+            network,
+            precision,
+            few_products=few_products,
+            table_error=options.table_error,
+            state_ports=options.state_ports,
         )
         self._steps_per_beat = options.checked_steps_per_beat(network)
 
@@ -130,8 +136,10 @@ class Design:
                 table_error=self.options.table_error,
             )
             return (Stage(unrolled),)
-        # A head that is a part of the loop's core would have to take a beat at every edge.
+        # A head that is a part of the loop's core would have to take a beat at every edge. Where
+        # states are given out it is: they come with the results.
         apart = self.options.mode == "interleaved" and self._balanced and not self.reuse
+        apart = apart and not self.options.state_ports
         return stages(head_apart(self.graph, FOLD_FROM) if apart else self.graph)
 
     @property
@@ -148,6 +156,18 @@ class Design:
         return StreamFormat(self.network.outputs * steps, self.graph.output_format.width)
 
     @property
+    def state_stream(self) -> StreamFormat | None:
+        """How the states are packed on the streams' side signals; None where they are not there.
+
+        The layers in order, of each h and then c, in the width of the widest.
+        """
+        if not self.options.state_ports:
+            return None
+        nodes = self.states.nodes.values()
+        width = max(range_width(min(node.lowest), max(node.highest)) for node in nodes)
+        return StreamFormat(sum(node.size for node in nodes), width)
+
+    @property
     def core(self) -> Core | Pipeline:
         """The hardware as an Amaranth component, new each time."""
         given, sink = self.input_stream, self.output_stream
@@ -159,6 +179,7 @@ class Design:
                 sink,
                 return_sequences=self.graph.return_sequences,
                 stateful=self.network.stateful,
+                state=self.state_stream,
             )
         return in_stages(self.stages, schedule, given, sink, stateful=self.network.stateful)
 
@@ -180,6 +201,7 @@ class Design:
             self.graph.return_sequences,
             self.schedule.slots,
             self.network.stateful,
+            self.state_stream,
         )
 
     def input_codes(self, x: object) -> NDArray[np.int64]:
@@ -198,7 +220,7 @@ class Design:
         # In pieces that stay in the cache on the way; none is one piece of no sequence.
         pieces = [
             self.predict_codes(to_codes(values[start : start + chunk], self.graph.input_format))
-            for chunk in [self._program.chunk]
+            for chunk in [self.program.chunk]
             for start in range(0, max(len(values), 1), chunk)
         ]
         return to_values(np.concatenate(pieces), self.graph.output_format)
@@ -217,11 +239,17 @@ class Design:
                 f"{backwards[0]!r} has room for {steps}: load the network with steps="
                 f"{codes.shape[1]}"
             )
-        return self._program.run(codes)
+        return self.program.run(codes)
 
     @cached_property
-    def _program(self) -> Program:
+    def program(self) -> Program:
+        """The bit-exact reference, on codes."""
         return Program(self.graph)
+
+    @cached_property
+    def states(self) -> StateForms:
+        """What the states are called, and in which order they stand in a beat."""
+        return StateForms(self.graph.loops)
 
     def stream(
         self,
@@ -234,7 +262,7 @@ class Design:
         They begin from the initial states, `batch` of them (1), or from `state`, which the member
         `state` of a stream gave. Raises InputError.
         """
-        return Stream(self.network, InFixedPoint(self._program), batch, state)
+        return Stream(self.network, InFixedPoint(self.program), batch, state)
 
     def simulate(
         self,
@@ -242,6 +270,7 @@ class Design:
         simulator: SimulatorName = "amaranth",
         *,
         clear: object = None,
+        state: Mapping[str, Mapping[str, object]] | None = None,
         stalls: bool = True,
         seed: int = 0,
         progress: "Progress | None" = None,
@@ -252,6 +281,10 @@ class Design:
         which of their steps do, (batch, steps); by default all sequences, as in `predict`. The
         others go on from where the one before them ended, in mode "interleaved" the one so many
         before them as take turns; the first always begins anew.
+
+        In a design with `state_ports` sequences begin from `state`, layer -> state -> values
+        (batch, units), as a stream or an earlier simulation gave it; in a stateful one those that
+        `clear` does not name, by default all. What they end with is `Simulation.state`.
 
         Latency and initiation interval are measured. `stalls=False` leaves out the runs in which
         both streams stall at random (seeded by `seed`). `progress` is called with the sequences
@@ -264,7 +297,14 @@ class Design:
             a core that hangs or that remembers anything across a reset
         """
         return simulate(
-            self, x, simulator, clear=clear, stalls=stalls, seed=seed, progress=progress
+            self,
+            x,
+            simulator,
+            clear=clear,
+            state=state,
+            stalls=stalls,
+            seed=seed,
+            progress=progress,
         )
 
     def estimate(self, target: str | None = None) -> "Estimate":

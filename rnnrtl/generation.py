@@ -34,6 +34,7 @@ def generate(
     steps_per_beat: int = 1,
     steps: int | None = None,
     stateful: bool | None = None,
+    state_ports: bool = False,
     activations: Mapping[str, str] | None = None,
     name: str | None = None,
     calibration: object | None = None,
@@ -78,6 +79,9 @@ def generate(
     stateful : whether the states live on after a sequence's last step, so that the next one goes on
         from them; the port `s_axis_tuser` then marks a step that begins from the initial state. By
         default as the network was trained (Keras' `stateful`)
+    state_ports : whether the states of recurrent layers can be written and read: `s_axis_tuser`
+        brings states that a step may begin from, any that their formats have, and `m_axis_tuser`
+        those after the step of each result
     steps, activations : see `load`
     name : Verilog top module; the network's name where not given
 
@@ -100,6 +104,7 @@ def generate(
         steps_per_beat,
         network.name if name is None else name,
         table_error,
+        state_ports,
     )
     aims = {"metric": metric, "target": metric_target, "max_error": max_error}
     design = Design(network, _formats(network, precision, calibration, aims), options)

@@ -8,7 +8,7 @@ from rnnrtl.auto import reuse_factors
 from rnnrtl.errors import ModelError, PrecisionError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.frontends.names import VERILOG_KEYWORDS
-from rnnrtl.layers import Recurrent
+from rnnrtl.layers import Bidirectional, Recurrent, Stepping
 from rnnrtl.lut.search import BOUND_LSB, TIGHTER_LSB
 from rnnrtl.network import Network
 from rnnrtl.schedule.delays import delays_of
@@ -53,6 +53,7 @@ class Options:
     name : the Verilog top module
     table_error : bound of the error that each table of an activation function adds, in LSB of what
         it gives, over every input code; from 0.5, which is correctly rounded, to `COARSEST_TABLE`
+    state_ports : whether a beat may bring states to begin from, and results bring those after them
     """
 
     mode: str = "static"
@@ -65,12 +66,15 @@ class Options:
     steps_per_beat: int = 1
     name: str = "network"
     table_error: float = BOUND_LSB
+    state_ports: bool = False
 
     def __post_init__(self) -> None:
         _check_known("mode", self.mode, MODES)
         _check_known("weight_storage", self.weight_storage, WEIGHT_STORAGES)
         if not isinstance(self.dsp_packing, bool):
             raise UnsupportedError(f"dsp_packing must be True or False, not {self.dsp_packing!r}")
+        if not isinstance(self.state_ports, bool):
+            raise UnsupportedError(f"state_ports must be True or False, not {self.state_ports!r}")
         factor = self.reuse_factor
         parts = factor if type(factor) is tuple and len(factor) == 2 else (factor,)
         if not all(type(part) is int and part >= 1 for part in parts):
@@ -152,12 +156,35 @@ class Options:
             reuse[layer.name] = reuse_of(layer, self.reuse_factor, packed=self.dsp_packing)
         return reuse
 
-    def check_stateful(self, network: Network) -> None:
-        """Raise UnsupportedError where the states of a network cannot live on."""
+    def check_states(self, network: Network) -> None:
+        """Raise UnsupportedError where states cannot live on, or cannot be read and written."""
         if network.stateful and self.mode == "unrolled":
             raise UnsupportedError(
                 "mode 'unrolled' has no state that could live on: generate a stateful network in "
                 "mode 'static' or 'interleaved', or with stateful=False"
+            )
+        if self.state_ports:
+            self._check_state_ports(network)
+
+    def _check_state_ports(self, network: Network) -> None:
+        if self.mode == "unrolled":
+            raise UnsupportedError(
+                "mode 'unrolled' has no state that could be read or written: state_ports is for "
+                "mode 'static' or 'interleaved'"
+            )
+        if not network.recurrent:
+            raise UnsupportedError("state_ports is for recurrent layers, and the network has none")
+        for layer in network.layers:
+            other = isinstance(layer, Stepping | Bidirectional) and not isinstance(layer, Recurrent)
+            if other or layer.name in network.memories:
+                raise UnsupportedError(
+                    f"layer {layer.name!r} ({type(layer).__name__}) and state_ports exclude each "
+                    "other: states go in and out of recurrent layers that read time forwards"
+                )
+        if network.mask_value is not None and self.mode == "interleaved":
+            raise UnsupportedError(
+                "state_ports with a mask is not supported in mode 'interleaved', where a masked "
+                "step writes no state: use mode 'static'"
             )
 
     def multipliers_of(self, network: Network) -> int | None:

@@ -6,22 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 import rnnrtl
 from rnnrtl.errors import InputError, OutputError
 from rnnrtl.files import reason
-from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.simulate import write_testbench
-from rnnrtl.simulation import Vectors, vectors_of
+from rnnrtl.vectors import Vectors, random_clear, random_codes, random_offers, vectors_of
 
 if TYPE_CHECKING:
     from rnnrtl.design import Design
-
-RANDOM_SEQUENCES = 8
-RANDOM_STEPS = 10
-"""Vectors where the caller gives none, and time steps where the network's are not known."""
 
 _VIVADO_PARTS = {
     "xcup": "xcvu13p-flga2577-2-e",
@@ -39,7 +31,8 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     codes = design.input_codes(x) if x is not None else random_codes(design)
     if not len(codes):
         raise InputError("x holds no sequence: the testbench needs at least one")
-    vectors = vectors_of(design, codes, random_clear(design, codes) if x is None else None)
+    said = (random_clear(design, codes), random_offers(design, codes)) if x is None else ()
+    vectors = vectors_of(design, codes, *said)
     staging: Path | None = None
     written = False
     above = [folder for folder in directory.absolute().parents if not folder.exists()]
@@ -67,28 +60,6 @@ def write_project(design: "Design", directory: Path, x: object | None = None) ->
     return directory
 
 
-def random_codes(design: "Design", sequences: int = RANDOM_SEQUENCES) -> IntArray:
-    """Return seeded random input codes (sequences, steps, features) over the input format."""
-    steps = design.network.steps or RANDOM_STEPS
-    half = 1 << (design.graph.input_format.width - 1)
-    generator = np.random.default_rng(0)
-    shape = (sequences, steps, design.network.features)
-    codes: IntArray = generator.integers(-half, half - 1, size=shape, endpoint=True)
-    return codes
-
-
-def random_clear(design: "Design", codes: IntArray) -> NDArray[np.bool_] | None:
-    """Return seeded random steps (sequences, steps) that begin anew; None where no state lives on.
-
-    It is the first step of every other sequence, and one step in eight.
-    """
-    if not design.network.stateful:
-        return None
-    clear: NDArray[np.bool_] = np.random.default_rng(1).random(codes.shape[:2]) < 1 / 8
-    clear[::2, 0] = True
-    return clear
-
-
 def _fill(design: "Design", folder: Path, steps: int, vectors: Vectors) -> None:
     schedule = design.schedule
     write_testbench(
@@ -97,6 +68,7 @@ def _fill(design: "Design", folder: Path, steps: int, vectors: Vectors) -> None:
         vectors.codes,
         vectors.expected,
         clear=vectors.clear,
+        states=vectors.states,
         latency_cycles=schedule.latency_of(steps),
         initiation_interval=schedule.interval_of(steps),
         extra={

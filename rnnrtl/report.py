@@ -44,13 +44,22 @@ def _network(design: "Design") -> str:
         (layer.name, type(layer).__name__, layer.units, layer.features, layer.parameters)
         for layer in _layers(design)
     ]
-    if not design.network.stateful:
-        return table(_HEADINGS, rows)
-    note = (
-        "States live on after a sequence's last step; `s_axis_tuser` marks a step that begins from "
-        "the initial ones."
-    )
-    return table(_HEADINGS, rows) + f"\n\n{note}"
+    notes = [table(_HEADINGS, rows)]
+    form = design.state_stream
+    if form is not None:
+        names = ", ".join(".".join(name) for name in design.states.nodes)
+        notes.append(
+            f"`m_axis_tuser` gives the states after each result's step, {names}: {form.lanes} "
+            f"codes of {form.lane_bits} bits. `s_axis_tuser` brings as many, and bit "
+            f"{form.beat_bits} of it marks a step that begins from them."
+        )
+    if design.network.stateful:
+        bit = "`s_axis_tuser`" if form is None else f"bit {form.beat_bits + 1} of `s_axis_tuser`"
+        notes.append(
+            f"States live on after a sequence's last step; {bit} marks a step that begins from the "
+            "initial ones."
+        )
+    return "\n\n".join(notes)
 
 
 def _layers(design: "Design") -> list[Layer | Part]:

@@ -1,14 +1,16 @@
-"""A design in a simulator: what goes in, what must come out, and what was measured."""
+"""A design in a simulator, and what was measured there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.errors import InputError, UnsupportedError
-from rnnrtl.fixedpoint.exact import to_codes, to_values
-from rnnrtl.streaming import Flags, as_flags
+from rnnrtl.fixedpoint.exact import to_values
+from rnnrtl.states import StateValues
+from rnnrtl.vectors import Vectors, offers_of, vectors_of
 
 if TYPE_CHECKING:
     from rnnrtl.design import Design
@@ -30,6 +32,8 @@ class Simulation:
     bit_exact : whether every output code equals the reference's
     cycles : clock cycles simulated
     seconds : wall-clock time, building the simulator's model left out
+    state : the states that came with each sequence's last result, as `Design.simulate` takes them,
+        layer -> state -> values (batch, units); None where the design does not give them out
     """
 
     outputs: NDArray[np.float64]
@@ -38,70 +42,7 @@ class Simulation:
     bit_exact: bool
     cycles: int
     seconds: float
-
-
-class Vectors(NamedTuple):
-    """What goes into the hardware, and what must come out.
-
-    Members
-    -------
-    codes, expected : (sequences, beats, lanes of a beat); expected (sequences, lanes) with one
-        result a sequence
-    clear : of a stateful design: which steps begin from the initial state, (sequences, beats)
-    """
-
-    codes: NDArray[np.int64]
-    expected: NDArray[np.int64]
-    clear: Flags | None
-
-
-def vectors_of(design: "Design", codes: NDArray[np.int64], clear: object = None) -> Vectors:
-    """Return input and expected codes beat by beat.
-
-    Sequences are repeated until there are as many as take turns on the streams. `clear` is that
-    of `Design.simulate`. Raises InputError.
-    """
-    from rnnrtl.simulate import whole_bursts
-
-    if design.options.mode == "unrolled" and codes.shape[1] != design.schedule.steps_per_beat:
-        raise InputError(
-            f"x has {codes.shape[1]} time steps, but the network is unrolled over "
-            f"{design.schedule.steps_per_beat}"
-        )
-    begins = _begins(design, clear, codes.shape[:2])
-    slots = design.schedule.slots
-    codes = whole_bursts(codes, slots)
-    if begins is None:
-        expected = design.predict_codes(codes)
-    else:
-        begins = whole_bursts(begins, slots).copy()
-        begins[:slots, 0] = True
-        stream = design.stream(slots)
-        values = to_values(codes, design.graph.input_format)
-        bursts = [slice(n, n + slots) for n in range(0, len(codes), slots)]
-        outputs = [stream.predict(values[burst], begins[burst]) for burst in bursts]
-        expected = to_codes(np.concatenate(outputs), design.graph.output_format)
-    beats = codes.reshape(len(codes), -1, design.input_stream.lanes)
-    if design.graph.return_sequences:
-        expected = expected.reshape(len(codes), -1, design.output_stream.lanes)
-    return Vectors(beats, expected, begins)
-
-
-def _begins(design: "Design", clear: object, shape: tuple[int, ...]) -> Flags | None:
-    """Return which steps begin from the initial state; None where no state lives on."""
-    if not design.network.stateful:
-        if clear is not None:
-            raise InputError(
-                "clear is for a stateful design, generate(..., stateful=True): in this one "
-                "every sequence begins from the initial state"
-            )
-        return None
-    given = np.asarray(True if clear is None else clear)
-    if given.shape == shape:
-        return as_flags(given, shape, "clear")
-    flags = np.zeros(shape, dtype=bool)
-    flags[:, 0] = as_flags(given, shape[:1], "clear")
-    return flags
+    state: StateValues | None = None
 
 
 def simulate(
@@ -110,6 +51,7 @@ def simulate(
     simulator: SimulatorName,
     *,
     clear: object,
+    state: Mapping[str, Mapping[str, object]] | None,
     stalls: bool,
     seed: int,
     progress: "Progress | None",
@@ -122,7 +64,8 @@ def simulate(
     offered = design.input_codes(x)
     if not len(offered):
         raise InputError("x holds no sequence: a simulation needs at least one sequence")
-    vectors = vectors_of(design, offered, clear)
+    offers = None if state is None else offers_of(design, offered, state, clear)
+    vectors = vectors_of(design, offered, clear, offers)
     if simulator == "amaranth":
         measured = in_amaranth(design, vectors, stalls=stalls, seed=seed, progress=progress)
     else:
@@ -132,18 +75,27 @@ def simulate(
             vectors.expected,
             simulator=simulator,
             clear=vectors.clear,
+            states=vectors.states,
             stalls=stalls,
             seed=seed,
             progress=progress,
         )
     outputs = measured.codes[: len(offered)].reshape(design.predict_codes(offered).shape)
+    exact = np.array_equal(measured.codes, vectors.expected)
+    ended = None
+    if measured.states is not None and vectors.states is not None:
+        exact &= np.array_equal(measured.states, vectors.states.ended)
+        last = measured.states[: len(offered)]
+        last = last[:, -1] if last.ndim == 3 else last
+        ended = design.states.values(design.states.parted(last))
     return Simulation(
         to_values(outputs, design.graph.output_format),
         measured.latency_cycles,
         measured.initiation_interval,
-        bool(np.array_equal(measured.codes, vectors.expected)),
+        exact,
         measured.cycles,
         measured.seconds,
+        ended,
     )
 
 
@@ -160,5 +112,6 @@ def in_amaranth(design: "Design", vectors: Vectors, **options: Any) -> "Measurem
         vectors.expected,
         interleave=design.schedule.slots,
         clear=vectors.clear,
+        states=vectors.states,
         **options,
     )

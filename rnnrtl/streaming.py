@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint.exact import to_codes, to_values
-from rnnrtl.graph.program import Program, States
+from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.layers import Bidirectional, FloatArray
 from rnnrtl.network import Network
+from rnnrtl.states import StateForms, StateValues
 
 Flags = NDArray[np.bool_]
-
-StateValues = dict[str, dict[str, FloatArray]]
-"""Layer -> state, "h" or "c" -> its values (batch, units)."""
 
 
 class Recurrences(Protocol):
@@ -37,40 +35,28 @@ class InFixedPoint:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._nodes = {
-            (loop.layer, state.name): state
-            for loop in program.graph.loops
-            for state, _ in loop.states
-        }
+        self._forms = StateForms(program.graph.loops)
 
     def initial(self, batch: int) -> StateValues:
-        return self._values(self._program.initial_states(batch))
+        return self._forms.values(self._program.initial_states(batch))
 
     def advance(self, x: FloatArray, state: StateValues) -> tuple[FloatArray, StateValues]:
         graph = self._program.graph
-        codes = {
-            node: (state[layer][name] * 2.0**node.fraction_bits).astype(np.int64)
-            for (layer, name), node in self._nodes.items()
-        }
+        codes = self._forms.codes(state)
         found, ended = self._program.resumed(to_codes(x, graph.input_format), codes)
-        return to_values(found, graph.output_format), self._values(ended)
+        return to_values(found, graph.output_format), self._forms.values(ended)
 
     def check(self, layer: str, name: str, values: FloatArray) -> None:
-        node = self._nodes[layer, name]
+        node = self._forms.nodes[layer, name]
         codes = values * 2.0**node.fraction_bits
         good = (codes == np.floor(codes)) & (codes >= node.lowest) & (codes <= node.highest)
         if not good.all():
+            lsb = 2.0**-node.fraction_bits
             raise InputError(
-                f"state {layer}.{name} is {values[~good][0]:g}, which this design never has: give "
-                "what the state of its own stream was"
+                f"state {layer}.{name} is {values[~good][0]:g}, which this design never has: its "
+                f"values are multiples of {lsb:g} from {min(node.lowest) * lsb:g} to "
+                f"{max(node.highest) * lsb:g}"
             )
-
-    def _values(self, states: States) -> StateValues:
-        found: StateValues = {}
-        for (layer, name), node in self._nodes.items():
-            values = states[node] * 2.0**-node.fraction_bits
-            found.setdefault(layer, {})[name] = values
-        return found
 
 
 class Stream:

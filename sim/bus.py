@@ -96,10 +96,11 @@ class Harness:
             await self.next_cycle()
 
     async def receive(self) -> NDArray[np.int64]:
-        """Wait for one burst's output: codes (output beats, lanes)."""
-        side, received = self._manifest.output, []
+        """Wait for one burst's output: codes (output beats, lanes), states after the results'."""
+        side, state, received, states = self._manifest.output, self._manifest.state, [], []
         for beats in self._manifest.output_frames:
-            data = bytes((await self.sink.recv()).tdata)
+            frame = await self.sink.recv(compact=False)
+            data = bytes(frame.tdata)
             if len(data) != beats * side.beat_bytes:
                 self.fail(
                     "protocol",
@@ -107,9 +108,16 @@ class Harness:
                     f"instead of beat {beats}",
                 )
             received.append(data)
+            # The sink tells tuser for each byte of tdata.
+            states += frame.tuser[:: side.beat_bytes]
         self._results.sequence_done()
         try:
-            return side.unpack(b"".join(received))
+            codes = side.unpack(b"".join(received))
+            if state is None:
+                return codes
+            size = state.beat_bytes
+            brought = state.unpack(b"".join(value.to_bytes(size, "little") for value in states))
+            return np.concatenate([codes, brought], axis=-1)
         except ValueError as error:
             self.fail("protocol", f"an output beat is packed wrongly: {error}")
 
@@ -141,9 +149,11 @@ class Harness:
         dut, edge = self.dut, RisingEdge(self.dut.clk)
         s_valid, s_ready = dut.s_axis_tvalid, dut.s_axis_tready
         m_valid, m_ready = dut.m_axis_tvalid, dut.m_axis_tready
-        m_data, m_last = dut.m_axis_tdata, dut.m_axis_tlast
+        given = [dut.m_axis_tlast, dut.m_axis_tdata]
+        if self._manifest.state:
+            given.append(dut.m_axis_tuser)
         watchdog = self._watchdog()
-        waiting: tuple[str, str] | None = None
+        waiting: list[str] | None = None
         while True:
             await edge
             self.cycle += 1
@@ -157,14 +167,14 @@ class Harness:
                 self._moved = self.cycle
             if m_valid.value:
                 if self._four_state:
-                    self._check_known(m_last, m_data)
+                    self._check_known(*given)
                 ready = bool(m_ready.value)
                 if waiting is not None or not ready:
-                    beat = (str(m_data.value), str(m_last.value))
+                    beat = [str(signal.value) for signal in given]
                     if waiting is not None and beat != waiting:
                         self.fail(
                             "protocol",
-                            "m_axis_tdata or m_axis_tlast changed while the beat waited for tready",
+                            "m_axis_tdata, tlast or tuser changed while the beat waited for tready",
                         )
                     waiting = None if ready else beat
                 if ready:

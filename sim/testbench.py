@@ -46,10 +46,12 @@ class Phase:
         wrong = np.argwhere(observed != self.vectors.expected[: len(observed)])
         if len(wrong):
             index = tuple(wrong[0])
+            lane, lanes = index[2], self.manifest.output.lanes
+            which = f"lane {lane}" if lane < lanes else f"lane {lane - lanes} of the states"
             self.core.fail(
                 "bits",
                 f"{len(wrong)} of {observed.size} output codes are wrong, the first in sequence "
-                f"{index[0]}, beat {index[1]}, lane {index[2]}: {observed[index]} instead of "
+                f"{index[0]}, beat {index[1]}, {which}: {observed[index]} instead of "
                 f"{self.vectors.expected[index]}",
             )
 

@@ -73,6 +73,9 @@ class Manifest:
         sequence. `sequences` is a multiple of it.
     stateful : bool
         States live on from burst to burst, but for the steps that `clear.npy` marks.
+    state : Side or None
+        How states are packed on tuser, where they go in and out: `offers.npy` marks the steps that
+        begin from those in `offered.npy`, `ended.npy` are those expected after each result's step.
     seed : int
         Of everything random.
     phases : list of str
@@ -94,6 +97,7 @@ class Manifest:
     sequences: int
     interleave: int
     stateful: bool
+    state: Side | None
     seed: int
     phases: list[str]
     stall_sequences: int
@@ -107,8 +111,8 @@ class Manifest:
         """Read the manifest at `path`; keys that are not of the testbench are ignored."""
         text = json.loads(path.read_text())
         values = {name: text[name] for name in cls.__dataclass_fields__}
-        for side in ("input", "output"):
-            values[side] = Side(**values[side])
+        for side in ("input", "output", "state"):
+            values[side] = values[side] and Side(**values[side])
         return cls(**values)
 
     @property
@@ -148,46 +152,65 @@ class Vectors:
     """The codes offered to the core and the ones expected of it."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._side = manifest.input
-        self.inputs: NDArray[np.int64] = np.load(folder / "inputs.npy", allow_pickle=False)
-        expected = np.load(folder / "expected.npy", allow_pickle=False)
+        self._folder = folder
         self._manifest = manifest
-        #: (bursts, output beats, lanes)
-        self.expected: NDArray[np.int64] = self._in_turn(
-            expected.reshape(manifest.sequences, manifest.output_beats, manifest.output.lanes)
-        )
-        self._beats = self._in_turn(self.inputs)
-        #: tuser of each beat (bursts, input beats), where the core has it.
-        self._clear: NDArray[np.bool_] | None = None
+        self._beats = self._loaded("inputs", manifest.steps)
+        #: (bursts, output beats, lanes); after the lanes of the result, those of the states.
+        self.expected: NDArray[np.int64] = self._loaded("expected", manifest.output_beats)
+        # What tuser says of each beat (bursts, input beats), where the core has it.
+        shape = self._beats.shape[:2]
+        self._clear, self._offers = np.zeros(shape, bool), np.zeros(shape, bool)
         if manifest.stateful:
-            clear = np.load(folder / "clear.npy", allow_pickle=False)
-            self._clear = self._in_turn(clear[..., np.newaxis])[..., 0]
+            self._clear = self._loaded("clear", manifest.steps)[..., 0]
+        if manifest.state:
+            ended = self._loaded("ended", manifest.output_beats)
+            self.expected = np.concatenate([self.expected, ended], axis=-1)
+            self._offers = self._loaded("offers", manifest.steps)[..., 0]
+            self._offered = self._loaded("offered", manifest.steps)
 
     @property
     def anew(self) -> list[int]:
-        """The bursts whose sequences all begin from the initial state."""
-        if self._clear is None:
+        """The bursts whose sequences all begin from a state that is known."""
+        if not self._manifest.stateful:
             return list(range(self._manifest.bursts))
-        begin = self._clear[:, : self._manifest.interleave].all(axis=1)
+        begin = (self._clear | self._offers)[:, : self._manifest.interleave].all(axis=1)
         return [int(index) for index in np.flatnonzero(begin)]
 
     def frames(self, index: int, *, after_reset: bool = False) -> list[tuple[bytes, list[int]]]:
         """Return the frames of burst `index`: each ends with a sequence's last beat.
 
         A frame is its bytes, and tuser for each of them. After a reset no beat need say that a
-        sequence begins.
+        sequence begins from the initial state.
         """
         beats, interleave = self._beats[index], self._manifest.interleave
-        user = np.zeros(len(beats), bool) if self._clear is None else self._clear[index].copy()
+        clear = self._clear[index].copy()
         if after_reset:
-            user[:interleave] = False
+            clear[:interleave] = False
+        user = [self._user(index, beat, bool(first)) for beat, first in enumerate(clear)]
         ends = len(beats) - interleave + 1
         parts = [slice(0, ends), *(slice(n, n + 1) for n in range(ends, len(beats)))]
-        size = self._side.beat_bytes
+        side = self._manifest.input
         return [
-            (self._side.pack(beats[part]), np.repeat(user[part], size).astype(int).tolist())
+            (
+                side.pack(beats[part]),
+                [value for value in user[part] for _ in range(side.beat_bytes)],
+            )
             for part in parts
         ]
+
+    def _user(self, burst: int, beat: int, clear: bool) -> int:
+        """Return tuser: the states, whether the step begins from them, and whether anew."""
+        side = self._manifest.state
+        if side is None:
+            return int(clear)
+        states = int.from_bytes(side.pack(self._offered[burst, beat]), "little")
+        flags = int(self._offers[burst, beat]) | clear << 1
+        return states | flags << (8 * side.beat_bytes)
+
+    def _loaded(self, name: str, beats: int) -> NDArray[Any]:
+        """Return an array of the folder as (bursts, beats, lanes)."""
+        values = np.load(self._folder / f"{name}.npy", allow_pickle=False)
+        return self._in_turn(values.reshape(self._manifest.sequences, beats, -1))
 
     def _in_turn(self, codes: NDArray[Code]) -> NDArray[Code]:
         """Return codes (sequences, beats, lanes) as (bursts, beats, lanes), taking turns."""

@@ -23,7 +23,7 @@ class Recorder(Bus):
         super().__init__(*args)
         self.found: list[tuple[int, int]] = []
 
-    def _deliver(self, data: int, last: int) -> None:
+    def _deliver(self, data: int, last: int, user: int) -> None:
         self.found.append((data, last))
 
 

@@ -21,7 +21,8 @@ from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulate import Measurement
 from rnnrtl.simulate.lint import lint
-from rnnrtl.simulation import Simulation, SimulatorName, in_amaranth, vectors_of
+from rnnrtl.simulation import Simulation, SimulatorName, in_amaranth
+from rnnrtl.vectors import vectors_of
 from tests.networks import CELLS, GATED, dense, network, recurrent
 from tests.test_hardware import PRECISIONS, extreme_inputs
 

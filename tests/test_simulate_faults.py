@@ -19,7 +19,7 @@ from tests.running_sum import (
 #: What the error says. A wrong bit is none: the caller compares.
 MESSAGES = {
     Fault.BEAT_LOST_WHEN_FULL: r"stalls: (no beat for|sequence \d+ gives other bits)",
-    Fault.DATA_CHANGES_WHILE_WAITING: "stalls: m_axis_tdata or m_axis_tlast changed while",
+    Fault.DATA_CHANGES_WHILE_WAITING: "stalls: m_axis_tdata, tlast or tuser changed while",
     Fault.VALID_FALLS_WHILE_WAITING: "stalls: m_axis_tvalid fell before",
     Fault.STATE_SURVIVES_RESET: r"reset: sequence \d+ gives other bits after a reset",
     Fault.OUTPUT_SURVIVES_RESET: "s_axis_tready is X|reset: tlast is 0 in output beat 1",

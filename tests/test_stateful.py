@@ -18,6 +18,7 @@ from rnnrtl.hardware.states import HeldState
 from rnnrtl.network import Network
 from rnnrtl.simulate.lint import lint
 from rnnrtl.simulation import SimulatorName
+from rnnrtl.vectors import vectors_of
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
 from tests.test_hardware import extreme_inputs
 
@@ -145,7 +146,7 @@ def test_a_state_that_survives_reset_is_found(
 
 def test_a_side_signal_that_is_not_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     x = extreme_inputs(designed(net_of("lstm")), 4, STEPS)
-    made = simulation.vectors_of
+    made = vectors_of
 
     def other(design: Design, *args: Any) -> Any:
         vectors = made(design, *args)

@@ -15,6 +15,7 @@ import pytest
 from rnnrtl import project
 from rnnrtl.errors import InputError, OutputError
 from rnnrtl.generation import generate
+from rnnrtl.vectors import RANDOM_SEQUENCES
 from tests.networks import dense, inputs, network, recurrent
 
 NET = network(recurrent("gru_after", 2, 2), dense(2, 1, "sigmoid"), steps=3, name="tiny")
@@ -63,7 +64,7 @@ def test_what_is_in_the_folder(tmp_path: Path) -> None:
     assert manifest["cycles_per_step"] == DESIGN.schedule.cycles_per_step
     assert manifest["precision"] == "fixed<10,4>"
     codes = np.load(folder / "inputs.npy")
-    assert codes.shape == (project.RANDOM_SEQUENCES, 3, 2)
+    assert codes.shape == (RANDOM_SEQUENCES, 3, 2)
     np.testing.assert_array_equal(np.load(folder / "expected.npy"), DESIGN.predict_codes(codes))
     for name, content in files.items():  # nothing of this machine
         assert str(tmp_path).encode() not in content, name

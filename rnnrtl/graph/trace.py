@@ -57,6 +57,8 @@ class Graph:
     loops : the recurrent layers, in order
     layer_of : node -> name of its layer
     return_sequences : whether there is a result every step or one a sequence
+    ended : the states after the step, or the last step, of which the result is, where they are
+        given out with it: those of the loops, in their order
     """
 
     input: Node
@@ -66,11 +68,12 @@ class Graph:
     loops: tuple[Loop, ...]
     layer_of: Mapping[Node, str]
     return_sequences: bool
+    ended: tuple[Node, ...] = ()
 
     def nodes(self) -> list[Node]:
         """Return every node, arguments before what uses them."""
         ends = [following for loop in self.loops for _, following in loop.states]
-        return list(topological([self.input, *ends, self.output]))
+        return list(topological([self.input, *ends, *self.ended, self.output]))
 
 
 @dataclass(frozen=True)
@@ -143,17 +146,20 @@ def trace(
     *,
     few_products: bool = False,
     table_error: float = BOUND_LSB,
+    state_ports: bool = False,
 ) -> Graph:
     """Return the graph of one time step of `network` in the formats of `precision`.
 
     With `few_products` a step may take longer to take fewer multipliers; the bits are the same.
+    With `state_ports` states are given out, and begin as anything that their formats hold.
     """
     precision.check(tensors(network))
     input_format = precision.format("", "input")
     x: Node = input_vector(network.features, input_format)
     source, output_format = x, input_format
     numbers = Traced(few_products, table_error)
-    tracer = _Tracer(numbers, precision, source, numbers.masked(network, source, input_format))
+    masked = numbers.masked(network, source, input_format)
+    tracer = _Tracer(numbers, precision, source, masked, any_state=state_ports)
     for layer in network.layers:
         form = partial(precision.format, layer.name)
         if isinstance(layer, Dense):
@@ -177,6 +183,7 @@ def trace(
         tuple(tracer.loops),
         tracer.layer_of,
         network.return_sequences,
+        tracer.ended(last_only=not network.return_sequences) if state_ports else (),
     )
 
 
@@ -190,9 +197,16 @@ class _Tracer:
     """
 
     def __init__(
-        self, numbers: Traced, precision: Precision, source: Node, masked: Node | None
+        self,
+        numbers: Traced,
+        precision: Precision,
+        source: Node,
+        masked: Node | None,
+        *,
+        any_state: bool,
     ) -> None:
         self._numbers = numbers
+        self._any_state = any_state
         self._masked = masked
         self._precision = precision
         self.loops: list[Loop] = []
@@ -209,11 +223,21 @@ class _Tracer:
         """Return what a layer gives at a step, for which x is given."""
         form = self._form(layer)
         check_weights(layer, form)
-        loop, given = _loop(layer, x, form, self._numbers, self._masked)
+        loop, given = _loop(layer, x, form, self._numbers, self._masked, any_state=self._any_state)
         self.loops.append(loop)
         for _, following in loop.states:
             self._owned(layer, following)
         return self._owned(layer, given)
+
+    def ended(self, *, last_only: bool) -> tuple[Node, ...]:
+        """Return the states of all loops after a step, or after the last one."""
+        found = []
+        for loop in self.loops:
+            for state, following in loop.states:
+                end = following.last_step().named(f"{state.name}_ended") if last_only else following
+                self.layer_of.setdefault(end, loop.layer)
+                found.append(end)
+        return tuple(found)
 
     def last_step(self, h: Node) -> Node:
         """Return the hidden state of the last step."""
@@ -285,14 +309,21 @@ class _Tracer:
 
 
 def _loop(
-    layer: Stepping, x: Node, form: Formats, numbers: Traced, masked: Node | None = None
+    layer: Stepping,
+    x: Node,
+    form: Formats,
+    numbers: Traced,
+    masked: Node | None = None,
+    *,
+    any_state: bool = False,
 ) -> tuple[Loop, Node]:
     """Trace a step of a layer with state ranges that hold at every step; return what it gives, too.
 
     The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
     growing they are taken to be as wide as their format, or wider than any sum: an LSTM's cell
     state ends in `.to(format)`, and what has no format is bounded where it is made. A last pass
-    then narrows them to that, and what reads them.
+    then narrows them to that, and what reads them. A layer that may begin from `any_state` has the
+    ranges of the formats.
     """
     initial = cells.initial(layer, x, numbers, form)
     widths = {name: form(t).width if t else _WIDEST for name, t in layer.states.items()}
@@ -316,6 +347,13 @@ def _loop(
             for state, following in loop.states
         }
 
+    def whole(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        half, lanes = 1 << (widths[name] - 1), initial[name].size
+        return (-half,) * lanes, (half - 1,) * lanes
+
+    if any_state:
+        ranges = {name: whole(name) for name in initial}
+        return traced()
     for ascent in range(_ASCENTS + len(initial) + 1):
         loop, _ = traced()
         found = reached(loop)
@@ -328,11 +366,9 @@ def _loop(
         }
         if grown == ranges:
             break
-        for name, width in widths.items():
+        for name in widths:
             if ascent >= _ASCENTS and grown[name] != ranges[name]:
-                half = 1 << (width - 1)
-                lanes = initial[name].size
-                grown[name] = ((-half,) * lanes, (half - 1,) * lanes)
+                grown[name] = whole(name)
         ranges = grown
     ranges = reached(loop)
     return traced()

@@ -124,6 +124,7 @@ class Beats:
     cycles : the last cycle of the pipeline
     slots : independent sequences in flight
     clear : where states live on after `last`, whether the beat that is taken begins anew
+    offers : where beats may bring states, whether the one that is taken begins from its own
     interval : least cycles between two beats
     taken : names of other submodules
     """
@@ -136,6 +137,7 @@ class Beats:
         cycles: int,
         slots: int,
         clear: Value | None,
+        offers: Value | None,
         interval: int,
         taken: Set[str],
     ) -> None:
@@ -147,6 +149,8 @@ class Beats:
         known = {"last": last}
         if clear is not None:
             known["first"] = clear
+        if offers is not None:
+            known["offers"] = offers
         if slots > 1:
             slot = Signal(range(slots))
             # Whether each sequence is at its start, the one whose turn it is first.
@@ -227,6 +231,10 @@ class Beats:
         Known with several slots, or where states live on: there it is what the beat says of itself.
         """
         return self._beats.known("first", cycle)
+
+    def offers(self, cycle: int) -> Value:
+        """Whether the beat in `cycle` begins from states that it brings."""
+        return self._beats.known("offers", cycle)
 
     def slot(self, cycle: int) -> Value:
         """Which of the sequences in flight the beat in `cycle` belongs to."""

@@ -14,19 +14,25 @@ from rnnrtl.schedule.schedule import Schedule
 
 
 def ports(
-    source: StreamFormat, sink: StreamFormat, *, stateful: bool = False
+    source: StreamFormat,
+    sink: StreamFormat,
+    *,
+    stateful: bool = False,
+    state: StreamFormat | None = None,
 ) -> dict[str, wiring.Member]:
     """Return the two AXI4-Streams as members of a component."""
+    user = stateful + (state.beat_bits + 1 if state else 0)
     return {
         "s_axis_tdata": In(source.beat_bits),
         "s_axis_tvalid": In(1),
         "s_axis_tready": Out(1),
         "s_axis_tlast": In(1),
-        **({"s_axis_tuser": In(1)} if stateful else {}),
+        **({"s_axis_tuser": In(user)} if user else {}),
         "m_axis_tdata": Out(sink.beat_bits),
         "m_axis_tvalid": Out(1),
         "m_axis_tready": In(1),
         "m_axis_tlast": Out(1),
+        **({"m_axis_tuser": Out(state.beat_bits)} if state else {}),
     }
 
 
@@ -50,14 +56,17 @@ class Core(wiring.Component):
     input, output : how codes are packed on the two streams
     return_sequences : a result every step (True) or one a sequence (False)
     stateful : whether states live on after `tlast`, until a beat says that it begins anew
+    state : how states are packed on the two streams' side signals, where they go in and out
 
     Members
     -------
     s_axis_* : In
-        One beat a time step; `tlast` marks a sequence's last step. Where stateful, `tuser` marks a
-        step that begins from the initial state.
+        One beat a time step; `tlast` marks a sequence's last step. `tuser` is, from its low bits
+        on, with `state`: the states that the beat brings, and whether its step begins from them;
+        where stateful: whether the step begins from the initial state.
     m_axis_* : Out
-        One beat a result; `tlast` marks a sequence's last.
+        One beat a result; `tlast` marks a sequence's last. With `state`, `tuser` is the states
+        after the step that the result is of.
     """
 
     def __init__(
@@ -68,13 +77,15 @@ class Core(wiring.Component):
         *,
         return_sequences: bool,
         stateful: bool = False,
+        state: StreamFormat | None = None,
     ) -> None:
         self.schedule = schedule
         self.input = input
         self.output = output
         self.return_sequences = return_sequences
         self.stateful = stateful
-        super().__init__(ports(input, output, stateful=stateful))
+        self.state = state
+        super().__init__(ports(input, output, stateful=stateful, state=state))
 
     @property
     def result_slots(self) -> int:
@@ -85,7 +96,7 @@ class Core(wiring.Component):
         m = Module()
         accept = Signal()
         m.d.comb += accept.eq(self.s_axis_tvalid & self.s_axis_tready)
-        schedule = self.schedule
+        schedule, state = self.schedule, self.state
         layers = {op.layer for op in schedule.ops}
         edge, at_end, pipeline = self._cycles(m)
         beats = Beats(
@@ -94,31 +105,37 @@ class Core(wiring.Component):
             self.s_axis_tlast,
             schedule.result_cycle,
             schedule.slots,
-            self.s_axis_tuser if self.stateful else None,
+            self.s_axis_tuser[-1] if self.stateful else None,
+            self.s_axis_tuser[state.beat_bits] if state else None,
             schedule.beat_interval,
             layers,
         )
         multipliers = Multipliers(m, schedule.turns, edge, schedule.edges_per_cycle)
-        datapath = Datapath(
-            pipeline,
-            schedule,
-            self.input,
-            self.s_axis_tdata,
-            beats,
-            multipliers,
-            stateful=self.stateful,
-        )
-        datapath.build(result := Signal(self.output.beat_bits), self.output)
+        datapath = Datapath(pipeline, schedule, beats, multipliers, stateful=self.stateful)
+        datapath.take(schedule.input, self.s_axis_tdata, self.input)
+        if state:
+            offered = [op for kept in schedule.states for op in kept.offered]
+            datapath.take(offered, self.s_axis_tuser, state)
+        datapath.build()
+        result = Signal(self.output.beat_bits)
+        pipeline.d.comb += result.eq(datapath.give(schedule.output, self.output))
+        words, given_out = [result], [self.m_axis_tdata]
+        if state:
+            ended = Signal(state.beat_bits)
+            pipeline.d.comb += ended.eq(datapath.give(schedule.ended, state))
+            words, given_out = [result, ended], [self.m_axis_tdata, self.m_axis_tuser]
+        datapath.connect()
         multipliers.connect()
 
         produces = Const(1) if self.return_sequences else self.s_axis_tlast
-        results = fifo.SyncFIFO(width=self.output.beat_bits + 1, depth=self.result_slots)
+        width = sum(map(len, words)) + 1
+        results = fifo.SyncFIFO(width=width, depth=self.result_slots)
         m.submodules[free_name("results", layers)] = results
         last_only = not self.return_sequences
         m.d.comb += [
-            results.w_data.eq(Cat(result, beats.last(self.schedule.result_cycle))),
+            results.w_data.eq(Cat(words, beats.last(self.schedule.result_cycle))),
             results.w_en.eq(at_end(beats.valid(self.schedule.result_cycle, last_only))),
-            Cat(self.m_axis_tdata, self.m_axis_tlast).eq(results.r_data),
+            Cat(given_out, self.m_axis_tlast).eq(results.r_data),
             self.m_axis_tvalid.eq(results.r_rdy),
             results.r_en.eq(self.m_axis_tready),
         ]

@@ -1,5 +1,7 @@
 """The operations of a schedule as signals."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from rnnrtl.hardware.beats import Beats
@@ -20,8 +22,6 @@ class Datapath:
         self,
         m: Module,
         schedule: Schedule,
-        stream: StreamFormat,
-        data: Value,
         beats: Beats,
         multipliers: Multipliers,
         *,
@@ -29,8 +29,6 @@ class Datapath:
     ) -> None:
         self._m = m
         self._schedule = schedule
-        self._stream = stream
-        self._data = data
         self._beats = beats
         self._multipliers = multipliers
         self._stateful = stateful
@@ -41,13 +39,16 @@ class Datapath:
         self._since: dict[Op, int] = {}
         self._roms = Roms(self._module)
 
-    def build(self, result: Signal, stream: StreamFormat) -> None:
-        """Drive `result` with the packed output in the schedule's result cycle."""
+    def take(self, ops: Sequence[Op], word: Value, stream: StreamFormat) -> None:
+        """Let operations be the lanes of a beat that is accepted."""
+        for lane, op in enumerate(ops):
+            start = lane * stream.lane_bits
+            width = min(op.width, stream.width)
+            self._values[op], self._since[op] = word[start : start + width].as_signed(), -1
+
+    def build(self) -> None:
+        """Drive everything that the schedule has."""
         schedule = self._schedule
-        for lane, op in enumerate(self._schedule.input):
-            start = lane * self._stream.lane_bits
-            code = self._data[start : start + self._stream.width].as_signed()
-            self._values[op], self._since[op] = code, -1
         states: list[State] = [
             SlotState(state, schedule.slots, schedule.beat_interval)
             if schedule.slots > 1
@@ -64,9 +65,14 @@ class Datapath:
                 self._add(op)
         for state, kept in zip(described, states, strict=True):
             kept.connect(self._module(state.state[0].layer), self._beats, self._at)
-        cycle = self._schedule.result_cycle
-        lanes = [self._at(op, cycle) for op in self._schedule.output]
-        self._m.d.comb += result.eq(Cat(extended(lane, stream.lane_bits) for lane in lanes))
+
+    def give(self, ops: Sequence[Op], stream: StreamFormat) -> Value:
+        """Return the word that operations make in the schedule's result cycle."""
+        lanes = [self._at(op, self._schedule.result_cycle) for op in ops]
+        return Cat(extended(lane, stream.lane_bits) for lane in lanes)
+
+    def connect(self) -> None:
+        """Load the registers and memories that were asked for."""
         self._registers.connect()
         self._constants.connect(self._module)
 

@@ -30,7 +30,8 @@ class HeldState:
 
     It loads when a step ends; the last step leaves the initial state, so that no multiplexer is
     in the loop. Where the state lives on, the initial one is loaded at the edge before a beat that
-    begins anew reads it, which is at the earliest the one that ends the step before.
+    begins anew reads it, which is at the earliest the one that ends the step before. So is a state
+    that a beat brings.
     """
 
     def __init__(self, state: StateSchedule, *, stateful: bool) -> None:
@@ -60,6 +61,12 @@ class HeldState:
             # Last, so that at the same edge it counts.
             with m.If(beats.valid(before) & beats.first(before)):
                 m.d.sync += [lane.eq(initial) for lane, _, initial in lanes]
+        if self._state.offered:
+            with m.If(beats.valid(before) & beats.offers(before)):
+                m.d.sync += [
+                    lane.eq(at(op, before))
+                    for lane, op in zip(self.lanes, self._state.offered, strict=True)
+                ]
 
 
 class SlotState:
@@ -67,7 +74,8 @@ class SlotState:
 
     It is written when a step ends and read in the cycle before the next step of that sequence
     needs it. A sequence's first step reads the initial state instead: a memory has no reset. Where
-    steps may leave it as it is, a bit beside it says whether a step has written it since.
+    steps may leave it as it is, a bit beside it says whether a step has written it since. A step
+    that brings a state reads that.
     """
 
     def __init__(self, state: StateSchedule, slots: int, interval: int) -> None:
@@ -110,6 +118,13 @@ class SlotState:
                 value = read.data[start : start + len(lane)]
                 m.d.sync += lane.eq(Mux(first, Const(initial, lane.shape()), value))
                 start += len(lane)
+        if state.offered:
+            before = state.read - 1
+            with m.If(beats.loads(before) & beats.offers(before)):
+                m.d.sync += [
+                    lane.eq(at(op, before))
+                    for lane, op in zip(self.lanes, state.offered, strict=True)
+                ]
 
 
 class FedState:

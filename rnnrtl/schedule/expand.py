@@ -77,6 +77,7 @@ class Expansion:
     lanes : node -> its operations, for the nodes that are signals of their own
     ops : all operations, operands first
     turns : the layers whose units take turns
+    offered : state -> the lanes that the input offers in its place, where it does
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Expansion:
         self._forms: dict[Node, tuple[Linear, ...]] = {}
         self.turns = InTurns(self, choices.reuse, choices.heads)
         self._ends: list[Node] = []
+        self.offered: dict[State, tuple[Op, ...]] = {}
         for item in plan.items:
             if isinstance(item, Recurrence) and item.loop.layer in starts:
                 for state, following in item.loop.states:
@@ -122,12 +124,18 @@ class Expansion:
                 self.materialise(node)
         for head in self.turns.heads:
             self.materialise(head.vector)
-        self.materialise(self.graph.output)
+        for node in (*self.graph.ended, self.graph.output):
+            self.materialise(node)
+        if self.graph.ended:
+            self.offered = {
+                s: self._offered(s) for loop in self.graph.loops for s, _ in loop.states
+            }
         self._drop_what_nothing_reads()
 
     def _drop_what_nothing_reads(self) -> None:
         """Forget operations on the way to nothing, as what weights of zero would multiply."""
-        ends = [self.graph.output, *self._ends, *(head.vector for head in self.turns.heads)]
+        heads = [head.vector for head in self.turns.heads]
+        ends = [self.graph.output, *self.graph.ended, *self._ends, *heads]
         needed = {op for node in ends for op in self.lanes[node]}
         for op in reversed(self.placer.ops):
             if op in needed:
@@ -158,6 +166,13 @@ class Expansion:
         if node not in self.lanes:
             self.lanes[node] = self._place(node)
         return self.lanes[node]
+
+    def _offered(self, state: State) -> tuple[Op, ...]:
+        layer = self.graph.layer_of[state]
+        return tuple(
+            self.placer.source(f"{state.name}_offered_{lane}", layer, bounds, 0, kind="input")
+            for lane, bounds in enumerate(zip(state.lowest, state.highest, strict=True))
+        )
 
     def _place(self, node: Node) -> tuple[Op, ...]:
         name, layer = self.titles[node], self.graph.layer_of[node]

@@ -81,8 +81,9 @@ def make_schedule(
         expansion.postpone()
     states = tuple(_state_schedules(expansion, graph.loops))
     output = expansion.lanes[graph.output]
+    ended = tuple(op for node in graph.ended for op in expansion.lanes[node])
     # A result that weights of zero make constant still waits for the states of its step.
-    result_cycle = max(*(op.cycle for op in output), *(s.written - 1 for s in states), 0)
+    result_cycle = max(*(op.cycle for op in (*output, *ended)), *(s.written - 1 for s in states), 0)
     between = busy if interleaved else loop
     slots = -(-(loop + 1) // busy) if interleaved else 1
     step_cycles = slots * busy if interleaved else loop
@@ -93,6 +94,7 @@ def make_schedule(
         ops=tuple(expansion.ops),
         input=expansion.lanes[graph.input],
         output=output,
+        ended=ended,
         states=states,
         fed=tuple(
             StateSchedule(h.lanes, expansion.lanes[h.vector], (), h.lanes[0].cycle, 0)
@@ -208,7 +210,9 @@ def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[Stat
             written = max(op.cycle for op in (*ends, *keeps)) + 1
             reads = [readers[op] for op in lanes if op in readers]
             read = min(reads, default=written - 1)
-            found.append(StateSchedule(lanes, ends, state.initial, written, read, *keeps))
+            offered = expansion.offered.get(state, ())
+            kept = keeps[0] if keeps else None
+            found.append(StateSchedule(lanes, ends, state.initial, written, read, kept, offered))
     return found
 
 

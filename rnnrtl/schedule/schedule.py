@@ -38,6 +38,7 @@ class Schedule:
     clock_mhz, target : what it was made for
     steps : time steps of a sequence, where known
     turns : products -> their turns on multipliers, where they share those
+    ended : the lanes of the states after the step, where they are given out with the result
     """
 
     ops: tuple[Op, ...]
@@ -55,6 +56,7 @@ class Schedule:
     target: str
     steps: int | None = None
     turns: Mapping[Op, Turn] = field(default_factory=lambda: MappingProxyType({}))
+    ended: tuple[Op, ...] = ()
 
     @cached_property
     def edges_per_cycle(self) -> int:
@@ -168,6 +170,7 @@ class StateSchedule:
     written : the cycle from whose start the next value stands in the register
     read : the first cycle that reads the present value
     keeps : whether the step leaves the value as it is; None where none does
+    offered : lanes of the input from which a step may begin in its place; none where it may not
     """
 
     state: tuple[Op, ...]
@@ -176,3 +179,4 @@ class StateSchedule:
     written: int
     read: int
     keeps: Op | None = None
+    offered: tuple[Op, ...] = ()

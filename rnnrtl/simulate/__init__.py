@@ -1,7 +1,13 @@
 """Running the hardware in a simulator against its vectors."""
 
 from rnnrtl.simulate.amaranth_bench import run_amaranth
-from rnnrtl.simulate.measurement import Hardware, Measurement, Progress, whole_bursts
+from rnnrtl.simulate.measurement import (
+    Hardware,
+    Measurement,
+    Progress,
+    StateVectors,
+    whole_bursts,
+)
 from rnnrtl.simulate.testbench import testbench_sources, write_testbench
 from rnnrtl.simulate.verilator import Verilator, find_verilator
 from rnnrtl.simulate.verilog import Simulator, run_verilog
@@ -11,6 +17,7 @@ __all__ = [
     "Measurement",
     "Progress",
     "Simulator",
+    "StateVectors",
     "Verilator",
     "find_verilator",
     "run_amaranth",

@@ -22,8 +22,9 @@ from rnnrtl.simulate.measurement import (
     RESET_ROUNDS,
     Measurement,
     Progress,
+    StateVectors,
     back_to_back_sequences,
-    by_sequence,
+    by_result,
     check_vectors,
     default_stall_sequences,
     in_turn,
@@ -44,6 +45,7 @@ def run_amaranth(
     *,
     interleave: int = 1,
     clear: NDArray[np.bool_] | None = None,
+    states: StateVectors | None = None,
     stalls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -57,25 +59,18 @@ def run_amaranth(
     by the domain `sync`. The other parameters, the result and the errors are those of
     `run_verilog`; wrong bits do not raise.
     """
-    check_vectors(codes, expected, input, output, return_sequences, interleave, clear)
-    begins = np.zeros(codes.shape[:2], np.bool_) if clear is None else clear
+    check_vectors(codes, expected, input, output, return_sequences, interleave, clear, states)
     bursts = in_turn(codes, interleave)
     batch, steps = bursts.shape[:2]
     top = Module()
     top.domains.sync = domain = ClockDomain("sync")
     top.submodules.core = component
     beats = output_beats(expected) * interleave
-    bus = Bus(component, domain, beats, interleave, output, watchdog_cycles or _WATCHDOG_CYCLES)
-    frames = [
-        [
-            Beat(int.from_bytes(beat, "little"), number >= steps - interleave, bool(first))
-            for number, (beat, first) in enumerate(zip(burst, firsts, strict=True))
-        ]
-        for burst, firsts in zip(
-            input.pack(bursts), in_turn(begins[..., np.newaxis], interleave)[..., 0], strict=True
-        )
-    ]
-    phases = _Phases(bus, frames, interleave, progress)
+    watchdog = watchdog_cycles or _WATCHDOG_CYCLES
+    state = None if states is None else states.form
+    bus = Bus(component, domain, beats, interleave, output, watchdog, state)
+    frames = _frames(input, codes, interleave, clear, states)
+    phases = _Phases(bus, frames, interleave, progress, stateful=clear is not None)
     back_to_back = back_to_back_sequences(batch, steps)
     stalled = default_stall_sequences(batch) if stall_sequences is None else stall_sequences
     stalled *= stalls
@@ -96,13 +91,47 @@ def run_amaranth(
     simulator.add_testbench(testbench)
     start = time.monotonic()
     simulator.run()
+    found, ended = by_result(np.stack(phases.observed), expected, states, interleave)
     return Measurement(
-        codes=by_sequence(np.stack(phases.observed), interleave).reshape(expected.shape),
+        codes=found,
         latency_cycles=phases.latency_cycles,
         initiation_interval=phases.initiation_interval,
         cycles=bus.cycle,
         seconds=time.monotonic() - start,
+        states=ended,
     )
+
+
+def _frames(
+    source: StreamFormat,
+    codes: NDArray[np.int64],
+    interleave: int,
+    clear: NDArray[np.bool_] | None,
+    states: StateVectors | None,
+) -> list[list[Beat]]:
+    """Return the beats of every burst."""
+    flags = np.zeros(codes.shape[:2], np.bool_)
+    steps = codes.shape[1]
+    last = np.broadcast_to(np.arange(steps) == steps - 1, flags.shape)
+    offers = flags if states is None else states.offers
+    said = np.stack([last, flags if clear is None else clear, offers], axis=-1)
+    data = source.pack(in_turn(codes, interleave))
+    offered = np.zeros((*data.shape[:2], 1), np.uint8)
+    if states is not None:
+        offered = states.form.pack(in_turn(states.offered, interleave))
+    return [
+        [
+            Beat(
+                int.from_bytes(word, "little"),
+                bool(ends),
+                bool(first),
+                bool(offers),
+                int.from_bytes(brought, "little"),
+            )
+            for word, (ends, first, offers), brought in zip(*burst, strict=True)
+        ]
+        for burst in zip(data, in_turn(said, interleave), offered, strict=True)
+    ]
 
 
 class _Phases:
@@ -114,6 +143,8 @@ class _Phases:
         frames: list[list[Beat]],
         interleave: int,
         progress: Progress | None,
+        *,
+        stateful: bool,
     ) -> None:
         self.total = 0
         self.latency_cycles = 0
@@ -125,12 +156,10 @@ class _Phases:
         self._progress = progress
         self._done = 0
         # Bursts whose sequences all begin anew; where no state lives on, that is all.
-        firsts = [frame[:interleave] for frame in frames]
-        stateful = any(beat.first for beat in frames[0])
         self._anew = [
             index
-            for index, beats in enumerate(firsts)
-            if not stateful or all(beat.first for beat in beats)
+            for index, beats in enumerate(frames)
+            if not stateful or all(beat.first or beat.offers for beat in beats[:interleave])
         ]
 
     def _fresh(self, index: int) -> list[Beat]:

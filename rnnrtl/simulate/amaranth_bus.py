@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from amaranth.hdl import ClockDomain
+from amaranth.hdl import ClockDomain, Const
 from numpy.typing import NDArray
 
 from rnnrtl.errors import VerificationError
@@ -15,11 +15,20 @@ from rnnrtl.hardware.stream import StreamFormat
 
 
 class Beat(NamedTuple):
-    """An input beat: tdata, tlast, and tuser where the core has it."""
+    """An input beat: tdata, tlast, and what tuser says where the core has it.
+
+    Members
+    -------
+    data, last : tdata and tlast
+    first : the step begins from the initial state
+    offers, states : the step begins from the states that the beat brings, and those
+    """
 
     data: int
     last: bool
     first: bool
+    offers: bool = False
+    states: int = 0
 
 
 class Bus:
@@ -52,6 +61,7 @@ class Bus:
         interleave: int,
         output: StreamFormat,
         watchdog_cycles: int,
+        state: StreamFormat | None = None,
     ) -> None:
         self.context: Any = None
         self.phase = ""
@@ -64,7 +74,8 @@ class Bus:
         self.sink_pause: Iterator[bool] = repeat(False)
         self._core = component
         self._domain = domain
-        self._stateful = hasattr(component, "s_axis_tuser")
+        self._user = getattr(component, "s_axis_tuser", None)
+        self._state = state
         self._beats = beats
         self._interleave = interleave
         self._output = output
@@ -72,8 +83,8 @@ class Bus:
         self._junk = random.Random(0)
         self._offering = False
         self._ready = False
-        self._waiting: tuple[int, int] | None = None
-        self._collected: list[int] = []
+        self._waiting: tuple[int, int, int] | None = None
+        self._collected: list[tuple[int, int]] = []
 
     def fail(self, message: str) -> NoReturn:
         """End the simulation with an error."""
@@ -84,7 +95,7 @@ class Bus:
         self.queue.extend(burst)
 
     async def receive(self) -> NDArray[np.int64]:
-        """Wait for the output of one burst: codes (beats, lanes)."""
+        """Wait for the output of one burst: codes (beats, lanes), states after the results'."""
         moved, idle = (-1, -1), 0
         while not self.frames:
             await self.edge()
@@ -133,53 +144,73 @@ class Bus:
     async def edge(self) -> None:
         """Let one clock edge pass: check and record what it transfers, then drive the next."""
         core, context = self._core, self.context
-        _, _, ready, valid, data, last = await context.tick().sample(
-            core.s_axis_tready, core.m_axis_tvalid, core.m_axis_tdata, core.m_axis_tlast
+        _, _, ready, valid, data, last, user = await context.tick().sample(
+            core.s_axis_tready,
+            core.m_axis_tvalid,
+            core.m_axis_tdata,
+            core.m_axis_tlast,
+            core.m_axis_tuser if self._state else Const(0),
         )
         self.cycle += 1
         if self._offering and ready:
             self.accepted.append(self.cycle)
             self._offering = False
         if valid:
-            if self._waiting not in (None, (data, last)):
-                self.fail("m_axis_tdata or m_axis_tlast changed while the beat waited for tready")
-            self._waiting = None if self._ready else (data, last)
+            beat = (data, last, user)
+            if self._waiting not in (None, beat):
+                self.fail("m_axis_tdata, tlast or tuser changed while the beat waited for tready")
+            self._waiting = None if self._ready else beat
             if self._ready:
-                self._deliver(data, last)
+                self._deliver(data, last, user)
         elif self._waiting is not None:
             self.fail("m_axis_tvalid fell before the beat was taken")
 
         if not self._offering:
             self._offering = bool(self.queue) and not next(self.source_pause)
             context.set(core.s_axis_tvalid, self._offering)
-            # What is not valid must not matter.
-            junk = self._junk.getrandbits
-            beat = (
-                self.queue.popleft()
-                if self._offering
-                else Beat(junk(len(core.s_axis_tdata)), bool(junk(1)), bool(junk(1)))
-            )
-            context.set(core.s_axis_tdata, beat.data)
-            context.set(core.s_axis_tlast, beat.last)
-            if self._stateful:
-                context.set(core.s_axis_tuser, beat.first)
+            if self._offering:
+                self._drive(self.queue.popleft())
+            else:
+                self._drive_junk()
         self._ready = not next(self.sink_pause)
         context.set(core.m_axis_tready, self._ready)
 
-    def _deliver(self, data: int, last: int) -> None:
+    def _drive(self, beat: Beat) -> None:
+        core, context = self._core, self.context
+        context.set(core.s_axis_tdata, beat.data)
+        context.set(core.s_axis_tlast, beat.last)
+        if self._user is not None:
+            bits = 0 if self._state is None else self._state.beat_bits + 1
+            brought = beat.states | beat.offers << max(bits - 1, 0)
+            context.set(self._user, brought | beat.first << bits)
+
+    def _drive_junk(self) -> None:
+        """Drive anything: what is not valid must not matter."""
+        core = self._core
+        signals = [core.s_axis_tdata, core.s_axis_tlast]
+        for signal in signals if self._user is None else [*signals, self._user]:
+            self.context.set(signal, self._junk.getrandbits(len(signal)))
+
+    def _deliver(self, data: int, last: int, user: int) -> None:
         self.delivered.append(self.cycle)
-        self._collected.append(data)
+        self._collected.append((data, user))
         if last != (len(self._collected) > self._beats - self._interleave):
             self.fail(
                 f"tlast is {last} in output beat {len(self._collected)} of {self._beats} "
                 "of a sequence"
             )
         if len(self._collected) == self._beats:
-            size = self._output.beat_bytes
-            raw = b"".join(beat.to_bytes(size, "little") for beat in self._collected)
-            beats = np.frombuffer(raw, np.uint8).reshape(self._beats, size)
+            words = zip(*self._collected, strict=True)
+            forms = [self._output] if self._state is None else [self._output, self._state]
             try:
-                self.frames.append(self._output.unpack(beats))
+                codes = [_unpacked(word, form) for word, form in zip(words, forms, strict=False)]
             except VerificationError as error:
                 self.fail(str(error))
+            self.frames.append(np.concatenate(codes, axis=-1))
             self._collected.clear()
+
+
+def _unpacked(words: tuple[int, ...], form: StreamFormat) -> NDArray[np.int64]:
+    """Return the codes (beats, lanes) of words, a beat each."""
+    raw = b"".join(word.to_bytes(form.beat_bytes, "little") for word in words)
+    return form.unpack(np.frombuffer(raw, np.uint8).reshape(-1, form.beat_bytes))

@@ -14,6 +14,7 @@ from rnnrtl.hardware.stream import StreamFormat
 from rnnrtl.simulate.measurement import (
     RESET_ROUNDS,
     Hardware,
+    StateVectors,
     check_vectors,
     default_stall_sequences,
     output_beats,
@@ -36,6 +37,7 @@ def write_testbench(
     expected: NDArray[np.int64],
     *,
     clear: NDArray[np.bool_] | None = None,
+    states: StateVectors | None = None,
     stalls: bool = True,
     seed: int = 0,
     stall_sequences: int | None = None,
@@ -57,6 +59,8 @@ def write_testbench(
     clear : array of bool, optional
         Of a stateful core: which steps begin from the initial state (batch, steps). The expected
         output is that of the sequences in this order.
+    states : StateVectors, optional
+        Of a core that states go in and out of: those of every beat.
     stalls : bool
         Also run sequences under random stalls.
     seed : int
@@ -81,6 +85,8 @@ def write_testbench(
     """
     if hardware.stateful is (clear is None):
         raise InputError("clear goes with a stateful core, and such a core needs it")
+    if hardware.state != (states and states.form):
+        raise InputError("states go with a core that they go in and out of, which needs them")
     check_vectors(
         codes,
         expected,
@@ -89,6 +95,7 @@ def write_testbench(
         hardware.return_sequences,
         hardware.interleave,
         clear,
+        states,
     )
     batch, steps = codes.shape[:2]
     phases = ["latency", "back_to_back", *(["stalls"] if stalls else []), "reset"]
@@ -103,6 +110,7 @@ def write_testbench(
         "sequences": batch,
         "interleave": hardware.interleave,
         "stateful": hardware.stateful,
+        "state": None if hardware.state is None else _side(hardware.state),
         "seed": seed,
         "phases": phases,
         "stall_sequences": default_stall_sequences(batch // hardware.interleave)
@@ -128,6 +136,10 @@ def write_testbench(
         np.save(directory / "expected.npy", expected.astype(np.int64))
         if clear is not None:
             np.save(directory / "clear.npy", clear)
+        if states is not None:
+            np.save(directory / "offers.npy", states.offers)
+            np.save(directory / "offered.npy", states.offered.astype(np.int64))
+            np.save(directory / "ended.npy", states.ended.astype(np.int64))
         path.write_text(json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write the testbench to {directory}: {error}") from error

@@ -17,7 +17,14 @@ from find_libpython import find_libpython
 from numpy.typing import NDArray
 
 from rnnrtl.errors import ToolError, VerificationError
-from rnnrtl.simulate.measurement import RESET_ROUNDS, Hardware, Measurement, Progress, by_sequence
+from rnnrtl.simulate.measurement import (
+    RESET_ROUNDS,
+    Hardware,
+    Measurement,
+    Progress,
+    StateVectors,
+    by_result,
+)
 from rnnrtl.simulate.process import run
 from rnnrtl.simulate.testbench import write_testbench
 from rnnrtl.simulate.verilator import find_verilator
@@ -38,6 +45,7 @@ def run_verilog(
     *,
     simulator: Simulator,
     clear: NDArray[np.bool_] | None = None,
+    states: StateVectors | None = None,
     stalls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -83,6 +91,7 @@ def run_verilog(
             codes,
             expected,
             clear=clear,
+            states=states,
             stalls=stalls,
             seed=seed,
             stall_sequences=stall_sequences,
@@ -104,7 +113,16 @@ def run_verilog(
             raise ToolError(
                 f"{simulator} cannot build {hardware.top}: {_error_line(output / 'build.log')}"
             )
-        return _measurement(output, log, status, simulator, expected.shape, hardware.interleave)
+        values, observed = _results(output, log, status, simulator)
+    found, ended = by_result(observed, expected, states, hardware.interleave)
+    return Measurement(
+        codes=found,
+        latency_cycles=values["latency_cycles"],
+        initiation_interval=values["initiation_interval"],
+        cycles=values["cycles"],
+        seconds=values["seconds"],
+        states=ended,
+    )
 
 
 def _environment(simulator: Simulator) -> dict[str, str]:
@@ -148,14 +166,10 @@ def _watcher(path: Path, progress: Progress) -> Callable[[], None]:
     return watch
 
 
-def _measurement(
-    output: Path,
-    log: Path,
-    status: int,
-    simulator: Simulator,
-    shape: tuple[int, ...],
-    interleave: int,
-) -> Measurement:
+def _results(
+    output: Path, log: Path, status: int, simulator: Simulator
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Return what the testbench measured, and the codes that the core gave at full speed."""
     path = output / "results.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"failures": []}
     for failure in results["failures"]:
@@ -175,13 +189,7 @@ def _measurement(
     if not tests or status not in (0, 1):
         raise ToolError(f"{simulator} failed with status {status}: {_error_line(log)}")
     observed: NDArray[np.int64] = np.load(output / "observed.npy", allow_pickle=False)
-    return Measurement(
-        codes=by_sequence(observed, interleave).reshape(shape),
-        latency_cycles=results["latency_cycles"],
-        initiation_interval=results["initiation_interval"],
-        cycles=results["cycles"],
-        seconds=results["seconds"],
-    )
+    return results, observed
 
 
 def _error_line(log: Path) -> str:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import rnnrtl
 from rnnrtl.design import Design
 from rnnrtl.network import Network
-from rnnrtl.simulation import in_amaranth, vectors_of
+from rnnrtl.simulation import in_amaranth
+from rnnrtl.vectors import vectors_of
 from tests.conformance.bound import error_bound
 
 Array = NDArray[Any]
