@@ -57,6 +57,13 @@ def test_weights_without_architecture() -> None:
         load(DATA / "keras2_lstm.json")
 
 
+def test_states_beside_the_output() -> None:
+    outputs = [["head", 0, 0], ["rnn", 0, 1], ["rnn", 0, 2]]
+    network = build(read_config(made.functional({}, output_layers=outputs), 3), ARRAYS)
+    plain = build(read_config(made.functional({}), 3), ARRAYS)
+    np.testing.assert_array_equal(network.predict(X), plain.predict(X))
+
+
 def test_activations_and_steps_given() -> None:
     network = load(DATA / "keras3_lstm.h5", steps=7, activations={"time_distributed": "relu"})
     assert (network.steps, network.parts[-1].activation) == (7, "relu")

@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             made.sequential(lstm(**{key: True}), made.HEAD),
             rf"'rnn' \(LSTM\): .*{key}=True is not",
         )
-        for key in ("return_state", "time_major", "new_option")
+        for key in ("time_major", "new_option")
     },
     "some stateful": (
         made.sequential(
@@ -113,11 +113,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "initial state": (
         made.functional({"rnn": [{"args": [history("input")], "kwargs": {"initial_state": [1]}}]}),
-        "initial_state",
+        r"initial_state=.* state_ports=True",
     ),
     "initial state of Keras 2": (
         made.functional({"rnn": [[["input", 0, 0, {}], ["input", 0, 0, {}]]]}),
-        "several inputs",
+        r"several inputs.* state_ports=True",
     ),
     "in training": (
         made.functional({"rnn": [{"args": [history("input")], "kwargs": {"training": True}}]}),
@@ -133,6 +133,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "other output": (
         made.functional({"head": [{"args": [history("rnn", 0, 1)], "kwargs": {}}]}),
+        r"a state, which is not given on .* state_ports=True",
+    ),
+    "second use": (
+        made.functional({"head": [{"args": [history("rnn", 1)], "kwargs": {}}]}),
         "only output of",
     ),
     "branch": (
@@ -142,6 +146,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "several outputs": (
         made.functional({}, output_layers=[["rnn", 0, 0], ["head", 0, 0]]),
         "2 output_layers",
+    ),
+    "a state first": (
+        made.functional({}, output_layers=[["rnn", 0, 1], ["rnn", 0, 2]]),
+        "a state, which is not given on",
     ),
 }
 
@@ -155,7 +163,7 @@ def test_refused(case: str) -> None:
 
 
 def test_refused_file(tmp_path: Path) -> None:
-    config, message = REFUSED["return_state"]
+    config, message = REFUSED["time_major"]
     with pytest.raises(UnsupportedError, match=rf"model\.keras: .*{message}"):
         load(archive(tmp_path, config))
 

@@ -6,7 +6,7 @@ with its config. A functional model also says which layer each one takes its inp
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ _KNOWN = (
     "GlobalAveragePooling1D", "GlobalMaxPooling1D", "BatchNormalization", "Normalization",
     "Rescaling", *DROPOUTS,
 )  # fmt: skip
+_OFFER = (
+    "load a model that begins from zeros, and generate(..., state_ports=True) for hardware that "
+    "states are offered to"
+)
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 """Cells that an RNN may hold -> the layers that they make."""
 _STACK = "StackedRNNCells"
@@ -227,7 +231,8 @@ def _chain(
     """Return the layers of a functional model from input to output."""
     by_name = {spec.name: spec for spec in stored}
     before = {spec.name: _source(spec, item) for spec, item in zip(stored, items, strict=True)}
-    (first,), (last,) = (_ends(config.get(key), key) for key in ("input_layers", "output_layers"))
+    outputs = _without_states(config.get("output_layers"))
+    first, last = _end(config.get("input_layers"), "input_layers"), _end(outputs, "output_layers")
     names: list[str] = []
     name: str | None = last
     while name is not None and len(names) <= len(stored):
@@ -243,14 +248,27 @@ def _chain(
     return tuple(by_name[name] for name in reversed(names))
 
 
-def _ends(value: object, key: str) -> tuple[str]:
+def _without_states(outputs: object) -> object:
+    """Return the first of a model's outputs where all others are states of a layer."""
+    if not isinstance(outputs, list) or not outputs or not isinstance(outputs[0], list):
+        return outputs
+    states = [isinstance(each, list) and _is_state(each) for each in outputs[1:]]
+    return outputs[:1] if all(states) else outputs
+
+
+def _is_state(tensor: Sequence[object]) -> bool:
+    """Whether a tensor is another output of a layer than its first: of a recurrent one, a state."""
+    return len(tensor) > 2 and tensor[1] == 0 and type(tensor[2]) is int and tensor[2] > 0
+
+
+def _end(value: object, key: str) -> str:
     """Return the one layer at an end of the model: ["x", 0, 0], or [["x", 0, 0]]."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list) or any(isinstance(item, list) for item in value):
         count = len(value) if isinstance(value, list) else "no"
         raise UnsupportedError(f"the model has {count} {key}: only models with one are supported")
-    return (_tensor(value, f"{key} of the model"),)
+    return _tensor(value, f"{key} of the model")
 
 
 def _source(spec: Spec, item: Mapping[str, Any]) -> str | None:
@@ -272,14 +290,16 @@ def _source(spec: Spec, item: Mapping[str, Any]) -> str | None:
         raise ModelError(f"{spec}: its inbound_nodes are {brief(nodes)}")
     for key, value in call.items():
         if value is not None and not (key == "training" and value is False):
+            advice = f": {_OFFER}" if key == "initial_state" else ""
             raise UnsupportedError(
-                f"{spec} is called with {key}={brief(value)}, which is not supported"
+                f"{spec} is called with {key}={brief(value)}, which is not supported{advice}"
             )
     if len(inputs) != 1 or (
         isinstance(inputs[0], list) and inputs[0] and isinstance(inputs[0][0], list | dict)
     ):
         raise UnsupportedError(
-            f"{spec} takes several inputs, such as an initial state, which is not supported"
+            f"{spec} takes several inputs, such as an initial state, which is not supported: "
+            f"{_OFFER}"
         )
     return _tensor(inputs[0], f"the input of {spec}")
 
@@ -293,6 +313,11 @@ def _tensor(value: object, what: str) -> str:
     if isinstance(value, dict):
         inner = value.get("config")
         value = inner.get("keras_history") if isinstance(inner, dict) else None
+    if isinstance(value, list) and _is_state(value):
+        raise UnsupportedError(
+            f"{what} is {brief(value)}, a state, which is not given on within a model: "
+            "generate(..., state_ports=True) gives states out of the hardware"
+        )
     if (
         not isinstance(value, list)
         or len(value) < 3

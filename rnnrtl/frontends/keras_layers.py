@@ -145,7 +145,7 @@ class _Builder:
 
     def _of_cells(self, spec: Spec, shape: Shape) -> Shape:
         """Read an RNN, whose cells are layers one above the other."""
-        check_options(spec, "cell", "stateful")
+        check_options(spec, "cell", "stateful", "return_state")
         arrays = self._stored(spec)
         of_all = {"stateful": spec.flag("stateful", default=False), "return_sequences": True}
         of_last = {"return_sequences": spec.flag("return_sequences", default=False)}
@@ -165,7 +165,7 @@ class _Builder:
         self, spec: Spec, shape: Shape, arrays: Mapping[str, NDArray[Any]] | None = None
     ) -> SimpleRNN | LSTM | GRU:
         arrays = self._stored(spec) if arrays is None else arrays
-        check_options(spec, "stateful", "go_backwards")
+        check_options(spec, "stateful", "go_backwards", "return_state")
         stateful = spec.flag("stateful", default=False)
         if self.stateful not in (None, stateful):
             raise UnsupportedError(

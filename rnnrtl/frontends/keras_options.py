@@ -19,7 +19,6 @@ _WITHOUT_EFFECT = re.compile(
 )
 # The options that rnnrtl does not compute, with what to do about each.
 _ADVICE = {
-    "return_state": "save a model with return_state=False and the same weights",
     "time_major": "save a model with time_major=False and the same weights",
 }
 

@@ -112,8 +112,9 @@ def _graph(onnx: Any, model: Any, folder: Path) -> Graph:
     if len(inputs) != 1:
         names = ", ".join(each.name for each in inputs)
         raise UnsupportedError(
-            f"the graph has the inputs {names or 'none'}: only one is supported, initial states "
-            "must be zeros inside the model"
+            f"the graph has the inputs {names or 'none'}: only one is supported; initial states "
+            "must be constants inside the model, or are offered to the hardware: generate(..., "
+            "state_ports=True)"
         )
     if not graph.output:
         raise ModelError("the graph has no output")

@@ -169,17 +169,30 @@ def recurrent(framework: Framework) -> Iterator[Case]:
         make = layer("GRU", reset_after=flag, recurrent_activation="hard_sigmoid")
         yield case("GRU", f"reset_after={flag}, hard_sigmoid", WORKS, make)
     for kind in ("LSTM", "GRU", "SimpleRNN"):
-        refused = Refused("return_state=True is not supported")
-        yield case(kind, "return_state=True, state not used", refused, _with_state(kind))
+        yield case(kind, "return_state=True, state not used", WORKS, _with_state(kind, 1))
+        yield case(kind, "return_state=True, states beside the output", WORKS, _with_state(kind, 3))
+        answer = Refused("a state, which is not given on within a model")
+        yield case(kind, "return_state=True, dense layer of a state", answer, _of_state(kind))
         answer = FROM_STATE[framework]
         yield case(kind, "initial_state of another layer", answer, _from_state(kind))
 
 
-def _with_state(kind: str) -> Make:
+def _with_state(kind: str, outputs: int) -> Make:
+    """Return the making of a model that gives so many of a layer's output and states."""
+
     def make(keras: Any) -> Any:
         x = keras.Input((STEPS, FEATURES))
-        y = getattr(keras.layers, kind)(UNITS, return_state=True)(x)[0]
-        return keras.Model(x, y)
+        y = getattr(keras.layers, kind)(UNITS, return_sequences=True, return_state=True)(x)
+        return keras.Model(x, y[:outputs] if outputs > 1 else y[0])
+
+    return make
+
+
+def _of_state(kind: str) -> Make:
+    def make(keras: Any) -> Any:
+        x = keras.Input((STEPS, FEATURES))
+        y = getattr(keras.layers, kind)(UNITS, return_state=True)(x)
+        return keras.Model(x, keras.layers.Dense(UNITS)(y[-1]))
 
     return make
 
