@@ -14,10 +14,13 @@ from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.layers import (
     AveragePooling,
     Bidirectional,
+    Convolution,
     Dense,
+    Embedding,
     FloatArray,
     Layer,
     Part,
+    Pooling,
     Recurrent,
     Reshape,
     Stepping,
@@ -64,21 +67,51 @@ class Network:
         self._check_steps()
         self._check_stateful()
         self._check_mask()
+        self._check_convolutions()
 
     def _check_steps(self) -> None:
-        steps = self.steps
+        steps, lost = self.steps, 0
         for layer in self.layers:
+            lost += layer.lost if isinstance(layer, Stepping) else 0
             wanted = layer.steps if isinstance(layer, AveragePooling | Reshape) else None
             if wanted is not None and steps is None:
-                object.__setattr__(self, "steps", wanted)
-                steps = wanted
-            if wanted is not None and wanted != steps:
+                steps = wanted + lost
+                object.__setattr__(self, "steps", steps)
+            if wanted is not None and steps is not None and wanted + lost != steps:
                 what = "divides by" if isinstance(layer, AveragePooling) else "takes"
                 raise ModelError(
                     f"layer {layer.name!r} {what} {wanted} steps, but steps is {steps}"
+                    + (f", of which {lost} fill windows" if lost else "")
+                )
+            if steps is not None and steps <= lost:
+                raise ModelError(
+                    f"steps is {steps}, but convolutions with padding 'valid' take {lost + 1}"
                 )
             if isinstance(layer, Reshape):
-                steps = layer.output_steps
+                steps, lost = layer.output_steps, 0
+
+    def _check_convolutions(self) -> None:
+        for place, layer in enumerate(self.layers):
+            if not isinstance(layer, Convolution) or not layer.lost:
+                continue
+            reversing, every = "", self.return_sequences
+            for behind in self.layers[place + 1 :]:
+                if isinstance(behind, Reshape):
+                    every = behind.steps is not None
+                    break
+                if reversing and isinstance(behind, Pooling | Convolution):
+                    raise UnsupportedError(
+                        f"layer {behind.name!r} is not supported behind {reversing!r}, which goes "
+                        f"backwards, and {layer.name!r} with padding 'valid'"
+                    )
+                if isinstance(behind, Recurrent) and behind.go_backwards:
+                    reversing = behind.name
+            if every:
+                raise UnsupportedError(
+                    f"layer {layer.name!r} has padding 'valid', so the first {layer.lost} steps "
+                    "have no output, but every step is given on to the end: use padding 'causal', "
+                    "or return_sequences=False in the last recurrent layer"
+                )
 
     def _check_stateful(self) -> None:
         if not isinstance(self.stateful, bool):
@@ -117,9 +150,15 @@ class Network:
                     f"layer {after.name!r} takes {after.features} features, "
                     f"but layer {before.name!r} before it gives {before.outputs}"
                 )
+        for layer in self.layers[1:]:
+            if isinstance(layer, Embedding):
+                raise UnsupportedError(
+                    f"layer {layer.name!r} is an Embedding behind {self.layers[0].name!r}: it is "
+                    "supported as the first layer only"
+                )
         ended = False
         for layer in self.layers:
-            if isinstance(layer, Dense):
+            if isinstance(layer, Dense | Embedding):
                 continue
             if isinstance(layer, Reshape) and layer.steps is None:
                 if not ended:
@@ -146,7 +185,7 @@ class Network:
         if not self.recurrent:
             raise ModelError("mask_value is for recurrent layers, and the network has none")
         for layer in self.layers:
-            if not isinstance(layer, Recurrent | Dense) or layer.name in self.backwards:
+            if not isinstance(layer, Recurrent | Dense | Embedding) or layer.name in self.backwards:
                 raise UnsupportedError(
                     f"layer {layer.name!r} ({type(layer).__name__}) and a mask exclude each other: "
                     "a mask is for recurrent layers that read time forwards"
@@ -173,6 +212,16 @@ class Network:
         return tuple(part for part in self.parts if isinstance(part, Recurrent))
 
     @property
+    def lost(self) -> int:
+        """First steps of a sequence that give nothing on: those that fill windows."""
+        found = 0
+        for layer in self.layers:
+            if isinstance(layer, Reshape):
+                break  # what follows has steps of its own
+            found += layer.lost if isinstance(layer, Stepping) else 0
+        return found
+
+    @property
     def fixed_by(self) -> str | None:
         """The layer because of which every sequence must have `steps` steps, if there is one."""
         for layer in self.layers:
@@ -185,7 +234,9 @@ class Network:
     @property
     def return_sequences(self) -> bool:
         """Whether there is an output for every step (True) or one a sequence (False)."""
-        given = [each.return_sequences for each in self.layers if not isinstance(each, Dense)]
+        given = [
+            each.return_sequences for each in self.layers if not isinstance(each, Dense | Embedding)
+        ]
         return not given or given[-1]
 
     @property

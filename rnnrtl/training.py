@@ -28,11 +28,13 @@ from rnnrtl.graph.tensors import tensors
 from rnnrtl.layers import (
     GRU,
     LSTM,
-    AveragePooling,
+    Connected,
+    Convolution,
     Dense,
+    Embedding,
     Gate,
-    MaxPooling,
     Part,
+    Pooling,
     Reshape,
     SimpleRNN,
     changed,
@@ -143,9 +145,11 @@ class QuantizedNetwork(torch.nn.Module):
 
 def _weights(layer: Part) -> dict[str, NDArray[np.float64]]:
     """Return the constants that a layer's equations have; two biases that are added are one."""
-    if isinstance(layer, AveragePooling | MaxPooling | Reshape):
+    if isinstance(layer, Pooling | Reshape):
         return {}
-    if isinstance(layer, Dense):
+    if isinstance(layer, Embedding):
+        return {"kernel": layer.kernel}
+    if isinstance(layer, Connected):
         return {"kernel": layer.kernel, "bias": layer.bias}
     found = {}
     for name, gate in layer.gates.items():
@@ -191,17 +195,32 @@ class _LiveDense(Dense):
         pass
 
 
+class _LiveEmbedding(Embedding):
+    """An embedding whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+class _LiveConvolution(Convolution):
+    """A convolution whose weights are tensors."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
 _LIVE: Mapping[type[Part], type[Part]] = {
     SimpleRNN: _LiveSimpleRNN, LSTM: _LiveLSTM, GRU: _LiveGRU, Dense: _LiveDense,
+    Embedding: _LiveEmbedding, Convolution: _LiveConvolution,
 }  # fmt: skip
 
 
 def _with_weights(layer: Part, weights: Mapping[str, Any], *, live: bool = False) -> Part:
     """Return a layer with other weights, by the keys of `_weights`."""
-    if isinstance(layer, AveragePooling | MaxPooling | Reshape):
+    if isinstance(layer, Pooling | Reshape):
         return layer
     changes: dict[str, Any] = dict(weights)
-    if not isinstance(layer, Dense):
+    if not isinstance(layer, Connected | Embedding):
         changes = {key: value for key, value in weights.items() if "/" not in key}
         changes["gates"] = {}
         for name in layer.gates:
@@ -286,6 +305,9 @@ class _FakeNumbers:
         if id(matrix) not in self._matrices:
             self._matrices[id(matrix)] = _Fake(matrix).to(form).values
         return _Fake(x.values @ self._matrices[id(matrix)].T)
+
+    def column(self, matrix: Any, form: Format, x: _Fake) -> _Fake:
+        return _Fake(matrix.T[x.values[..., 0].long()]).to(form)
 
     def zero(self, x: _Fake) -> _Fake:
         return _Fake(torch.zeros_like(x.values))

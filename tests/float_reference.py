@@ -147,3 +147,28 @@ def gru(
 def dense(x: Array, kernel: Array, bias: Array, activation: str = "linear") -> Array:
     """Return activation(W x + b) over the last axis; kernel is (units, features)."""
     return FUNCTIONS[activation](x @ kernel.T + bias)
+
+
+def convolution(
+    x: Array, kernel: Array, bias: Array, activation: str = "linear", *, causal: bool
+) -> Array:
+    """Return activation(sum over k of kernel[:, k] x[t - taps + 1 + k] + bias) for each step t.
+
+    kernel is (units, taps, features). Steps before the first are zero where it is `causal`; else
+    there is nothing for those that would need them.
+    """
+    batch, steps, _ = x.shape
+    taps = kernel.shape[1]
+    total = np.tile(bias, (batch, steps, 1))
+    for t in range(steps):
+        for k in range(taps):
+            before = t - taps + 1 + k
+            if before >= 0:
+                total[:, t] += np.einsum("bf,uf->bu", x[:, before], kernel[:, k])
+    return FUNCTIONS[activation](total if causal else total[:, taps - 1 :])
+
+
+def embedding(x: Array, kernel: Array) -> Array:
+    """Return kernel @ (1 at x, 0 elsewhere); x is (batch, steps, 1), kernel (units, vocabulary)."""
+    one_hot = (x == np.arange(kernel.shape[1])).astype(np.float64)
+    return np.asarray(one_hot @ kernel.T)

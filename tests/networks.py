@@ -11,7 +11,9 @@ from rnnrtl.layers import (
     LSTM,
     AveragePooling,
     Bidirectional,
+    Convolution,
     Dense,
+    Embedding,
     Gate,
     Gated,
     Layer,
@@ -116,6 +118,13 @@ def reference(net: Network, x: Array) -> Array:
     for layer in net.layers:
         if isinstance(layer, Dense):
             y = float_reference.dense(y, layer.kernel, layer.bias, layer.activation)
+        elif isinstance(layer, Embedding):
+            y = float_reference.embedding(y, layer.kernel)
+        elif isinstance(layer, Convolution):
+            kernel = layer.kernel.reshape(layer.units, layer.taps, layer.features)
+            y = float_reference.convolution(
+                y, kernel, layer.bias, layer.activation, causal=layer.padding == "causal"
+            )
         elif isinstance(layer, Bidirectional):
             forward = states_of(layer.forward, y)
             backward = states_of(layer.backward, y[:, ::-1])[:, ::-1]

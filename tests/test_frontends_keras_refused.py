@@ -56,11 +56,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         )
         for kind in (
             "StackedRNNCells",
-            "Embedding",
+            "Attention",
             "LayerNormalization",
             "Lambda",
             "CuDNNGRU",
-            "Conv1D",
+            "Conv2D",
             "Sequential",
             "GetItem",
             "LeakyReLU",

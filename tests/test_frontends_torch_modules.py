@@ -176,7 +176,7 @@ BAD_MODULES: dict[str, tuple[Any, type[RnnrtlError], str]] = {
         Custom(lambda m, x: m.fc(m.rnn(x)[0]), fc=nn.Linear(4, 1), rnn=nn.GRU(3, 4)),
         ModelError, "order of registration",
     ),
-    "convolution": (nn.Sequential(nn.Conv1d(3, 4, 1)), UnsupportedError, r"'0' \(Conv1d\)"),
+    "convolution": (nn.Sequential(nn.Conv2d(3, 4, 1)), UnsupportedError, r"'0' \(Conv2d\)"),
     "gelu": (nn.Sequential(nn.Linear(3, 4), nn.GELU()), UnsupportedError, r"'1' \(GELU\)"),
     "softmax of steps": (
         nn.Sequential(nn.Linear(3, 4), nn.Softmax(1)), ModelError, "something else than its layers",

@@ -3,13 +3,34 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnrtl.cells import bidirectional, dense, gru, lstm, pooling, simple_rnn
+from rnnrtl.cells import (
+    bidirectional,
+    convolution,
+    dense,
+    embedding,
+    gru,
+    lstm,
+    pooling,
+    simple_rnn,
+)
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import GRU, LSTM, AveragePooling, MaxPooling, Recurrent, SimpleRNN, Stepping
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Embedding,
+    MaxPooling,
+    Recurrent,
+    SimpleRNN,
+    Stepping,
+)
 
 _CELLS: Mapping[type[Stepping], Any] = {
     SimpleRNN: simple_rnn, LSTM: lstm, GRU: gru,
     MaxPooling: pooling.Largest, AveragePooling: pooling.Mean,
+    Convolution: convolution,
 }  # fmt: skip
 
 
@@ -27,15 +48,16 @@ def step(
 ) -> dict[str, Any]:
     """Return the states after a time step, and as "h" what the layer gives on.
 
-    Where `masked`, one lane, is 1, the states of a recurrent layer stay as they are.
+    Where `masked`, one lane, is 1, the states stay as they are.
     """
     following: dict[str, Any] = _cell(layer).step(layer, x, state, numbers, form)
     if masked is None:
         return following
-    return {
-        name: numbers.select(masked, state[name], value).named(f"{name}_unless_masked")
-        for name, value in following.items()
+    kept = {
+        name: numbers.select(masked, state[name], following[name]).named(f"{name}_unless_masked")
+        for name in layer.states
     }
+    return {**following, **kept}
 
 
 def initial(layer: Stepping, x: Any, numbers: Any, form: Any) -> dict[str, Any]:
@@ -54,19 +76,31 @@ def format_of_steps(layer: Stepping, form: Any, taken: Format) -> Format:
     if isinstance(layer, Recurrent):
         found: Format = form("hidden")
     else:
-        found = _cell(layer).result_format(form, taken)
+        found = _cell(layer).result_format(layer, form, taken)
     return found
 
 
-apply_dense = dense.apply
-format_of_dense = dense.result_format
+def apply(layer: Dense | Embedding, x: Any, numbers: Any, form: Any) -> Any:
+    """Return what a layer without states gives for x."""
+    if isinstance(layer, Dense):
+        return dense.apply(layer, x, numbers, form)
+    return embedding.apply(layer, x, numbers, form)
+
+
+def format_of(layer: Dense | Embedding, form: Any) -> Format:
+    """Return the format of what a layer without states gives."""
+    if isinstance(layer, Dense):
+        return dense.result_format(layer, form)
+    return embedding.result_format(layer, form)
+
+
 merged = bidirectional.merged
 pairs = bidirectional.pairs
 format_of_merged = bidirectional.result_format
 
 __all__ = [
-    "apply_dense",
-    "format_of_dense",
+    "apply",
+    "format_of",
     "format_of_merged",
     "format_of_steps",
     "initial",

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import Bidirectional, Dense, Layer, Reshape, Stepping
+from rnnrtl.layers import Bidirectional, Dense, Embedding, Layer, Reshape, Stepping
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,11 @@ class Batch:
 
     def lane(self, number: int) -> Self:
         """Return the vector of one lane."""
-        return type(self)(self.values[..., number : number + 1])
+        return self.lanes(number, number + 1)
+
+    def lanes(self, start: int, stop: int) -> Self:
+        """Return the vector of lanes start..stop-1."""
+        return type(self)(self.values[..., start:stop])
 
     def named(self, name: str) -> Self:
         """Return the same vector: only a graph has names."""
@@ -76,8 +80,8 @@ def run(
         ]
     for layer in layers:
         of_layer = partial(form, layer.name)
-        if isinstance(layer, Dense):
-            value = cells.apply_dense(layer, numbers.vector(value), numbers, of_layer).values
+        if isinstance(layer, Dense | Embedding):
+            value = cells.apply(layer, numbers.vector(value), numbers, of_layer).values
         elif isinstance(layer, Bidirectional):
             value = _both_ways(layer, value, numbers, form)
         elif isinstance(layer, Reshape):
@@ -100,7 +104,7 @@ def _steps(
     *,
     backwards: bool,
 ) -> list[Any]:
-    """Return what a layer gives at all steps, in the order in which they are read."""
+    """Return what a layer gives on at all steps, in the order in which they are read."""
     masks = masks or [None] * value.shape[1]
     if states is None:
         state = cells.initial(layer, numbers.vector(value[:, 0]), numbers, form)
@@ -113,7 +117,7 @@ def _steps(
         found.append(state["h"].values)
     if states is not None:
         states[layer.name] = {name: kept.values for name, kept in state.items()}
-    return found
+    return found[layer.lost :]
 
 
 def _both_ways(layer: Bidirectional, value: Any, numbers: Any, form: Callable[..., Format]) -> Any:

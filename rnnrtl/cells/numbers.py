@@ -42,6 +42,9 @@ class Vector(Protocol):
     def lane(self, number: int) -> Self:
         """Return the vector of one lane."""
 
+    def lanes(self, start: int, stop: int) -> Self:
+        """Return the vector of lanes start..stop-1."""
+
     def named(self, name: str) -> Self:
         """Return the same vector under a name."""
 
@@ -67,6 +70,9 @@ class Numbers(Protocol[V]):
 
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
         """Return matrix @ x; matrix (units, features)."""
+
+    def column(self, matrix: NDArray[np.float64], form: Format, x: V) -> V:
+        """Return the column of a matrix that x, one lane of a whole number, says."""
 
     def zero(self, x: V) -> V:
         """Return zeros, as many and with the same binary point as x."""

@@ -29,7 +29,7 @@ class Largest:
         return {"largest": largest, "h": largest}
 
     @staticmethod
-    def result_format(form: Formats, taken: Format) -> Format:
+    def result_format(layer: MaxPooling, form: Formats, taken: Format) -> Format:
         """Return the format of what it gives, which is that of what it takes."""
         return taken
 
@@ -61,6 +61,6 @@ class Mean:
         return {"sum": total, "h": (total * scale).to(output.nearest()).named("h_next")}
 
     @staticmethod
-    def result_format(form: Formats, taken: Format) -> Format:
+    def result_format(layer: AveragePooling, form: Formats, taken: Format) -> Format:
         """Return the format of what it gives."""
         return form("output")

@@ -14,15 +14,20 @@ Keys are "layer/parameter", or nested dicts, layers in order. A recurrent layer 
     projection        (units, outputs), LSTM only; recurrent_kernel is (outputs, gates*units) then
     go_backwards      bool, False by default
 
+A convolution over time has kernel (taps, features, units), the oldest step first, bias (units,) and
+`padding`, "causal" or "valid"; see `rnnrtl.Convolution`.
+
+An embedding has `embeddings` (vocabulary, units), and is the first layer; x holds whole numbers.
+
 A layer that pools over time has `pooling`, "average" or "max", `features`, the length of its
 vectors, and for an average `steps`.
 
 A layer that changes how many steps there are has `order`, `features`, and `steps` where it takes a
 sequence; see `rnnrtl.layers.Reshape`.
 
-A dense layer has kernel (features, units) and bias (units,). It takes `activation`, as recurrent
-layers do, LSTM and GRU `recurrent_activation` too. A bidirectional layer names two recurrent ones,
-which then are no layers by themselves:
+A dense layer has kernel (features, units) and bias (units,). It takes `activation`, as convolutions
+and recurrent layers do, LSTM and GRU `recurrent_activation` too. A bidirectional layer names two
+recurrent ones, which then are no layers by themselves:
 
     forward, backward  the names of the two
     merge              "concat" (by default), "sum", "mul", "ave"
@@ -39,6 +44,7 @@ from typing import Any
 import numpy as np
 
 from rnnrtl.errors import ModelError, UnsupportedError
+from rnnrtl.frontends.convolutions import convolution
 from rnnrtl.frontends.gates import KERAS_ORDER, SHORT, Cell, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, as_count, as_flag, as_text
@@ -47,7 +53,9 @@ from rnnrtl.layers import (
     LSTM,
     AveragePooling,
     Bidirectional,
+    Convolution,
     Dense,
+    Embedding,
     FloatArray,
     Layer,
     MaxPooling,
@@ -66,6 +74,7 @@ POOLINGS: Mapping[str, type[AveragePooling] | type[MaxPooling]] = {
 }
 _DENSE_KEYS = ("kernel", "bias", "activation")
 _RESHAPE_KEYS = ("order", "features", "steps")
+_CONVOLUTION_KEYS = (*_DENSE_KEYS, "padding")
 _PAIR_KEYS = ("forward", "backward", "merge", "last_output")
 _RECURRENT_KEYS = (
     *_WEIGHTS, "activation", "recurrent_activation", "return_sequences", "reset_after",
@@ -91,7 +100,8 @@ def read_arrays(groups: Mapping[str, Mapping[str, object]]) -> tuple[Layer, ...]
     within = {name for pair in pairs.values() for name in pair}
     chain = {layer: parts for layer, parts in groups.items() if layer not in within}
     kinds = {layer: _kind(layer, parts) for layer, parts in chain.items() if layer not in pairs}
-    stepping = [layer for layer in chain if kinds.get(layer) is not dense_layer]
+    connected = (dense_layer, convolution_layer, embedding_layer)
+    stepping = [layer for layer in chain if kinds.get(layer) not in connected]
     found: list[Layer] = []
     for layer, parameters in chain.items():
         following = stepping[stepping.index(layer) + 1 :] if layer in stepping else []
@@ -154,6 +164,10 @@ def _kind(layer: str, parameters: Mapping[str, object]) -> Callable[..., Layer]:
         return pooling_layer
     if "order" in parameters:
         return reshape_layer
+    if "embeddings" in parameters:
+        return embedding_layer
+    if "padding" in parameters:
+        return convolution_layer
     return recurrent_layer if _is_recurrent(layer, parameters) else dense_layer
 
 
@@ -212,6 +226,36 @@ def _is_recurrent(layer: str, parameters: Mapping[str, object]) -> bool:
             + (f", but {_key(layer, extra[0])!r}" if extra else ", but is named a recurrent one")
         )
     return False
+
+
+def embedding_layer(layer: str, parameters: Mapping[str, object]) -> Embedding:
+    """Build an embedding from its parameters; see the module."""
+    for parameter in parameters:
+        if parameter != "embeddings":
+            raise ModelError(f"unknown key {_key(layer, parameter)!r} in an embedding")
+    key = _key(layer, "embeddings")
+    table = as_array(parameters["embeddings"], key, (None, None))
+    return Embedding(identifier(layer, fallback="embedding"), table.T)
+
+
+def convolution_layer(layer: str, parameters: Mapping[str, object]) -> Convolution | Dense:
+    """Build a convolution over time from its parameters; see the module."""
+    for parameter in parameters:
+        if parameter not in _CONVOLUTION_KEYS:
+            raise ModelError(
+                f"unknown key {_key(layer, parameter)!r}: a convolution has "
+                f"{', '.join(_CONVOLUTION_KEYS)}"
+            )
+    key = _key(layer, "kernel")
+    if "kernel" not in parameters:
+        raise ModelError(f"layer {layer!r} has no {key!r}")
+    kernel = as_array(parameters["kernel"], key, (None, None, None))
+    bias = np.zeros(kernel.shape[2])
+    if "bias" in parameters:
+        bias = as_array(parameters["bias"], _key(layer, "bias"), bias.shape)
+    activation = as_text(parameters.get("activation", "linear"), _key(layer, "activation"))
+    padding = as_text(parameters["padding"], _key(layer, "padding"))
+    return convolution(layer, kernel, bias, activation, padding=padding)
 
 
 def dense_layer(layer: str, parameters: Mapping[str, object]) -> Dense:

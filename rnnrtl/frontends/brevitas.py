@@ -21,7 +21,6 @@ from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.brevitas_cells import lstm, rnn
 from rnnrtl.frontends.brevitas_parts import Weights, format_of
-from rnnrtl.frontends.module import first_line, run_module, trial_sequences
 from rnnrtl.frontends.module_ways import readings, ways
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.quantised import (
@@ -32,6 +31,7 @@ from rnnrtl.frontends.quantised import (
     unlike,
 )
 from rnnrtl.frontends.state_dict import with_sequences
+from rnnrtl.frontends.trial import first_line, run_module, trial_sequences
 from rnnrtl.layers import Dense, FloatArray, Layer
 from rnnrtl.network import Network
 
@@ -85,7 +85,8 @@ def read_brevitas(module: Any) -> Network:
 def _proved(kind: str, network: Network, x: FloatArray, y: FloatArray) -> Network:
     """Return the network with the sequences that the module gives, if its bits are y."""
     error = ModelError(f"{kind} gives outputs of another shape than its layers in order")
-    for way in ways(network):
+    for layers in ways(network.layers):
+        way = network.replace(layers=layers)
         expected = fixed_outputs(way, x)
         for found in readings(y, expected):
             if np.array_equal(found, expected):

@@ -14,7 +14,7 @@ import numpy as np
 from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array
-from rnnrtl.layers import Dense, FloatArray, Layer, Part, Recurrent, changed
+from rnnrtl.layers import Convolution, Dense, FloatArray, Layer, Part, Recurrent, changed
 from rnnrtl.network import Network
 
 REFUSED = dict.fromkeys(
@@ -94,11 +94,12 @@ def before(layer: Layer, affine: Affine) -> Layer:
 
 
 def _before(layer: Part, affine: Affine) -> Part:
-    if isinstance(layer, Dense):
+    if isinstance(layer, Dense | Convolution):
+        columns = layer.kernel.shape[1] // layer.features  # of each feature: one a tap
         return replace(
             layer,
-            kernel=layer.kernel * affine.scale,
-            bias=layer.bias + layer.kernel @ affine.offset,
+            kernel=layer.kernel * np.tile(affine.scale, columns),
+            bias=layer.bias + layer.kernel @ np.tile(affine.offset, columns),
         )
     assert isinstance(layer, Recurrent)  # others take no affine map
     gates = {
@@ -110,7 +111,12 @@ def _before(layer: Part, affine: Affine) -> Part:
     return replace(layer, gates=gates)
 
 
-def behind(layer: Dense, affine: Affine) -> Dense:
+def _goes_through(layer: Layer, affine: Affine) -> bool:
+    """Tell whether a layer is a convolution without zeros before it that the map would move."""
+    return isinstance(layer, Convolution) and (layer.padding == "valid" or not affine.offset.any())
+
+
+def behind(layer: Dense | Convolution, affine: Affine) -> Dense | Convolution:
     """Return the layer that gives the affine map of what `layer`, a linear one, gives."""
     affine = affine.spread(layer.units, f"layer {layer.name!r}")
     return replace(
@@ -143,7 +149,7 @@ class Chain:
             if self._pending:
                 name, affine = self._pending
                 self._pending = None
-                if isinstance(layer, Dense | Recurrent):
+                if isinstance(layer, Dense | Recurrent) or _goes_through(layer, affine):
                     layer = before(layer, affine)
                 else:
                     self.layers.append(_diagonal(name, affine.spread(layer.features, name)))
@@ -192,10 +198,12 @@ class Chain:
             raise ModelError(f"nothing says how many features {name!r} takes")
         return features
 
-    def _linear(self) -> Dense | None:
-        """Return the last layer if it is a dense one without an activation."""
+    def _linear(self) -> Dense | Convolution | None:
+        """Return the last layer if it is a dense one or a convolution, without an activation."""
         last = self.layers[-1] if self.layers else None
-        return last if isinstance(last, Dense) and last.activation == "linear" else None
+        if isinstance(last, Dense | Convolution) and last.activation == "linear":
+            return last
+        return None
 
     def _identity(self, name: str, activation: str, features: int | None = None) -> None:
         features = self.outputs(name, features)

@@ -20,7 +20,6 @@ from rnnrtl.errors import ModelError, UnsupportedError
 from rnnrtl.fixedpoint.format import Format, Overflow, Rounding
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.gates import KERAS_ORDER, split
-from rnnrtl.frontends.module import first_line, trial_sequences
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.quantised import (
     WIDEST_SUMS,
@@ -29,6 +28,7 @@ from rnnrtl.frontends.quantised import (
     fixed_outputs,
     unlike,
 )
+from rnnrtl.frontends.trial import first_line, trial_sequences
 from rnnrtl.layers import GRU, Dense, FloatArray, Layer, SimpleRNN
 from rnnrtl.network import Network
 

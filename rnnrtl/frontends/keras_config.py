@@ -31,9 +31,8 @@ DROPOUTS = (
 _KNOWN = (
     "InputLayer", "SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "Dense", "TimeDistributed",
     "Activation", "ReLU", "ELU", "Softmax", "Flatten", "Reshape", "RepeatVector", "Permute",
-    "Masking",
-    "GlobalAveragePooling1D", "GlobalMaxPooling1D", "BatchNormalization", "Normalization",
-    "Rescaling", *DROPOUTS,
+    "Masking", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Conv1D", "Embedding",
+    "BatchNormalization", "Normalization", "Rescaling", *DROPOUTS,
 )  # fmt: skip
 _OFFER = (
     "load a model that begins from zeros, and generate(..., state_ports=True) for hardware that "
@@ -49,7 +48,6 @@ _INSTEAD = {
     ),
     "Permute": "give the network its input with the axes as it sees them",
     "RepeatVector": "give the vector at each step, and load the layers behind it by themselves",
-    "Embedding": "give the embedded vectors as input",
     **REFUSED,
     "Lambda": "it holds code, which is never run",
     "CuDNNLSTM": "load its weights into an LSTM layer and save that",
@@ -215,6 +213,8 @@ def _check_origin(entry: Mapping[str, Any], what: str) -> None:
 
 def _check_dtype(spec: Spec) -> None:
     """Raise for a layer with quantised weights."""
+    if spec.kind == "InputLayer":
+        return  # numbers of any kind, such as those of an Embedding
     policy = spec.options.get("dtype", "float32")
     if isinstance(policy, dict):
         config = policy.get("config")

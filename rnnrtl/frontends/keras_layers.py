@@ -13,12 +13,14 @@ from rnnrtl.frontends.folding import Chain
 from rnnrtl.frontends.gates import KERAS_ORDER, Cell
 from rnnrtl.frontends.keras_bidirectional import directions, divided, merge_of
 from rnnrtl.frontends.keras_config import CELLS, DROPOUTS, Config, Spec, cells_of, read_spec
+from rnnrtl.frontends.keras_convolution import read_convolution
+from rnnrtl.frontends.keras_embedding import read_embedding
 from rnnrtl.frontends.keras_norms import NORMALISATIONS
 from rnnrtl.frontends.keras_options import check_options
 from rnnrtl.frontends.keras_reshaping import KINDS as RESHAPINGS
 from rnnrtl.frontends.keras_reshaping import reshaped
 from rnnrtl.frontends.keras_shapes import Shape, cut, input_shape
-from rnnrtl.frontends.keras_weights import Arrays, named
+from rnnrtl.frontends.keras_weights import Arrays, check_shapes, named
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.frontends.values import brief
@@ -80,6 +82,8 @@ class _Builder:
             "Masking": self._masking,
             "GlobalAveragePooling1D": self._pooling,
             "GlobalMaxPooling1D": self._pooling,
+            "Conv1D": self._convolution,
+            "Embedding": self._embedding,
             **dict.fromkeys(NORMALISATIONS, self._normalise),
             **dict.fromkeys(DROPOUTS, lambda _, shape: shape),
         }
@@ -207,7 +211,7 @@ class _Builder:
             "recurrent_kernel": (units, gates * units),
             "bias": rows,
         }
-        self._check_shapes(spec, parameters, expected)
+        check_shapes(spec, parameters, expected)
         return recurrent_layer(spec.name, parameters)
 
     def _dense(self, spec: Spec, shape: Shape) -> Shape:
@@ -219,31 +223,9 @@ class _Builder:
             "activation": self._word(spec, "activation"),
         }
         expected = {"kernel": (shape.features, units), "bias": (units,)}
-        self._check_shapes(spec, parameters, expected)
+        check_shapes(spec, parameters, expected)
         self.chain.add(dense_layer(spec.name, parameters))
         return replace(shape, features=units)
-
-    def _check_shapes(
-        self,
-        spec: Spec,
-        parameters: Mapping[str, object],
-        expected: Mapping[str, tuple[int | None, ...]],
-    ) -> None:
-        for name, shape in expected.items():
-            array: Any = parameters.get(name)
-            if array is not None and (
-                len(array.shape) != len(shape)
-                or any(
-                    want not in (None, length)
-                    for want, length in zip(shape, array.shape, strict=True)
-                )
-            ):
-                wanted = ", ".join("any" if length is None else str(length) for length in shape)
-                comma = "," if len(shape) == 1 else ""
-                raise ModelError(
-                    f"{spec}: its {name} has shape {array.shape}, but its configuration asks for "
-                    f"({wanted}{comma})"
-                )
 
     def _time_distributed(self, spec: Spec, shape: Shape) -> Shape:
         check_options(spec, "layer")
@@ -304,6 +286,20 @@ class _Builder:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ModelError(f"{spec}: mask_value must be a number, not {brief(value)}")
         self.mask_value, self._masked = float(value), True
+        return shape
+
+    def _embedding(self, spec: Spec, shape: Shape) -> Shape:
+        layer, shape = read_embedding(spec, shape, partial(self._weights, spec))
+        self.chain.add(layer)
+        self.steps = shape.steps
+        if spec.flag("mask_zero", default=False):
+            self.mask_value, self._masked = 0.0, True
+        return shape
+
+    def _convolution(self, spec: Spec, shape: Shape) -> Shape:
+        weights = partial(self._weights, spec)
+        layer, shape = read_convolution(spec, shape, self._word(spec, "activation"), weights)
+        self.chain.add(layer)
         return shape
 
     def _pooling(self, spec: Spec, shape: Shape) -> Shape:

@@ -41,6 +41,28 @@ def named(
     return {name: short[name] for name in names}
 
 
+def check_shapes(
+    layer: object,
+    arrays: Mapping[str, object],
+    expected: Mapping[str, tuple[int | None, ...]],
+) -> None:
+    """Raise ModelError for an array of another shape than the configuration asks for."""
+    for name, shape in expected.items():
+        array: Any = arrays.get(name)
+        if array is not None and (
+            len(array.shape) != len(shape)
+            or any(
+                want not in (None, length) for want, length in zip(shape, array.shape, strict=True)
+            )
+        ):
+            wanted = ", ".join("any" if length is None else str(length) for length in shape)
+            comma = "," if len(shape) == 1 else ""
+            raise ModelError(
+                f"{layer}: its {name} has shape {array.shape}, but its configuration asks for "
+                f"({wanted}{comma})"
+            )
+
+
 def _stacked(layer: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return Keras 1's arrays, the gates side by side as in later versions."""
     parts: dict[str, dict[str, NDArray[Any]]] = {}

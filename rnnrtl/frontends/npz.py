@@ -23,7 +23,9 @@ from rnnrtl.layers import (
     LSTM,
     AveragePooling,
     Bidirectional,
-    Dense,
+    Connected,
+    Convolution,
+    Embedding,
     FloatArray,
     Gated,
     MaxPooling,
@@ -156,8 +158,10 @@ def _pair(layer: Bidirectional) -> dict[str, NDArray[Any]]:
 
 
 def _parameters(layer: Part) -> dict[str, NDArray[Any]]:
-    if isinstance(layer, Dense):
-        return _dense(layer)
+    if isinstance(layer, Embedding):
+        return {"embeddings": _compact(layer.kernel.T)}
+    if isinstance(layer, Connected):
+        return _connected(layer)
     if isinstance(layer, Reshape):
         return _reshape(layer)
     return _pooling(layer) if isinstance(layer, Pooling) else _cell(layer)
@@ -178,11 +182,17 @@ def _reshape(layer: Reshape) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _dense(layer: Dense) -> dict[str, NDArray[Any]]:
+def _connected(layer: Connected) -> dict[str, NDArray[Any]]:
+    kernel: NDArray[Any] = layer.kernel.T
+    more: dict[str, NDArray[Any]] = {}
+    if isinstance(layer, Convolution):
+        kernel = kernel.reshape(layer.taps, layer.features, layer.units)
+        more["padding"] = np.array(layer.padding)
     return {
-        "kernel": _compact(layer.kernel.T),
+        "kernel": _compact(kernel),
         "bias": _compact(layer.bias),
         "activation": np.array(layer.activation),
+        **more,
     }
 
 

@@ -15,8 +15,8 @@ from rnnrtl.errors import ModelError, PrecisionWarning, UnsupportedError
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
 from rnnrtl.frontends.arrays import read_arrays
-from rnnrtl.frontends.module import first_line, trial_sequences
 from rnnrtl.frontends.quantised import WIDEST_SUMS, exact_format
+from rnnrtl.frontends.trial import first_line, trial_sequences
 from rnnrtl.layers import Dense, FloatArray, Recurrent
 from rnnrtl.network import Network
 

@@ -174,7 +174,13 @@ def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ..
 def _linear(prefix: str, parameters: Mapping[str, object]) -> Dense:
     if "weight" not in parameters:
         raise ModelError(f"{joined(prefix, 'weight')!r} is missing")
-    if as_array(parameters["weight"], joined(prefix, "weight")).ndim == 1:
+    axes = as_array(parameters["weight"], joined(prefix, "weight")).ndim
+    if axes == 3:
+        raise UnsupportedError(
+            f"{joined(prefix, 'weight')!r} has 3 axes, as those of Conv1d: a state dict does not "
+            "say its padding, load the module itself"
+        )
+    if axes == 1:
         raise UnsupportedError(
             f"{joined(prefix, 'weight')!r} is a vector, as those of LayerNorm, GroupNorm and PReLU "
             "are, which are not supported"

@@ -61,7 +61,7 @@ def plan(graph: Graph) -> Plan:
             if node in starts or any(arg in forward for arg in node.args):
                 forward.add(node)
         before = _ancestors([following for _, following in loop.states])
-        inside = forward & before
+        inside = (forward & before) | starts  # also where what follows a state does not read it
         take(before - inside)
         ends = {following for _, following in loop.states}
         outputs = {
@@ -152,7 +152,10 @@ def _run(
                 env[node] = compute(node, env)
         for node, sequence in kept.items():
             sequence.append(env[node])
-        state = {s: env[following] for s, following in recurrence.loop.states}
+        state = {
+            s: np.broadcast_to(env[following], (batch, s.size))
+            for s, following in recurrence.loop.states
+        }
     values |= {node: np.stack(sequence, axis=1) for node, sequence in kept.items()}
 
 
@@ -172,7 +175,10 @@ def apply(node: Node, operands: list[IntArray]) -> IntArray:
     if isinstance(node, Part):
         return operands[0][..., node.start : node.start + node.size]
     if isinstance(node, Joined):
-        return np.concatenate(operands, axis=-1)
+        # Constants have no axes but that of the lanes.
+        shape = np.broadcast_shapes(*(x.shape[:-1] for x in operands))
+        vectors = [np.broadcast_to(x, (*shape, x.shape[-1])) for x in operands]
+        return np.concatenate(vectors, axis=-1)
     if node.dtype is object or any(x.dtype == object for x in operands):
         exact: IntArray = np.asarray(node.arithmetic(*(x.astype(object) for x in operands)))
         return exact.astype(node.dtype)

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import arithmetic
-from rnnrtl.fixedpoint.exact import to_codes
+from rnnrtl.fixedpoint.exact import IntArray, to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.graph.nodes import Clamp, Limited, LowBits, Node, Proved, ShiftRight, constant, mapped
+from rnnrtl.graph.vectors import joined
 from rnnrtl.lut.search import BOUND_LSB, build_table
 from rnnrtl.lut.table import Rom, Table, address
 
@@ -35,6 +37,11 @@ class RomRead(Node):
 
     def arithmetic(self, m: Any) -> Any:
         return np.asarray(self.rom.codes, dtype=np.int64)[address(m, self.rom)]
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnRead(RomRead):
+    """A lane of the column of a matrix: for large ones there is time to read block RAM."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,6 +105,24 @@ def _exponential(x: Node, output: Format, *, fast: bool, bound: float) -> Node:
     return sized.to(output.nearest())
 
 
+def column(matrix: IntArray, fraction_bits: int, x: Node) -> Node:
+    """Return the column of a matrix (units, columns) of codes that x, one lane, says.
+
+    A number that says none is read as the nearest that does; PrecisionError where the format of x
+    has not all of them.
+    """
+    last = matrix.shape[1] - 1
+    if x.fraction_bits < 0 or max(x.highest) >> x.fraction_bits < last:
+        bits = last.bit_length() + 1
+        raise PrecisionError(
+            f"the input is a whole number from 0 to {last}, and its format has not all of them: "
+            f'give it one that has, as {{"input": "fixed<{bits},{bits}>"}}'
+        )
+    place = x.limited(0, last)
+    roms = [Rom(tuple(row), place.fraction_bits) for row in matrix.tolist()]
+    return joined([_rom(rom, place, fraction_bits, "column", ColumnRead) for rom in roms])
+
+
 def read_table(table: Table, x: Node) -> Node:
     """Return the nodes of a table look-up."""
     lowest = -table.limit - table.full
@@ -156,6 +181,8 @@ def _sum_of_roms(table: Table, m: Node) -> Node:
     return total
 
 
-def _rom(rom: Rom, m: Node, fraction_bits: int, title: str) -> RomRead:
+def _rom(
+    rom: Rom, m: Node, fraction_bits: int, title: str, kind: type[RomRead] = RomRead
+) -> RomRead:
     lowest, highest = (min(rom.codes),) * m.size, (max(rom.codes),) * m.size
-    return RomRead((m,), fraction_bits, lowest, highest, rom=rom, title=title)
+    return kind((m,), fraction_bits, lowest, highest, rom=rom, title=title)

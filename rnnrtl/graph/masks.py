@@ -5,7 +5,7 @@ from typing import Any
 
 from rnnrtl.cells.numbers import pairwise
 from rnnrtl.fixedpoint import arithmetic
-from rnnrtl.graph.nodes import Node, State, aligned
+from rnnrtl.graph.nodes import Node, State, aligned, constant
 from rnnrtl.graph.vectors import joined
 
 
@@ -50,6 +50,22 @@ def all_equal(x: Node, code: int) -> Node:
     equal = Equal((x,), 0, (0,) * x.size, (1,) * x.size, name="equal", code=code)
     lanes: list[Node] = [equal.lane(n) for n in range(x.size)]
     return pairwise(lambda a, b: Both((a, b), 0, (0,), (1,)), lanes)
+
+
+def filling(steps: int, masked: Node | None) -> tuple[State, Node, Node]:
+    """Return a state that tells how many steps have counted, what follows it, and a mask.
+
+    The mask, one lane, is 1 at the first `steps` of the steps that are not `masked`, and at those
+    that are masked before and among them.
+    """
+    none, all_ = (0,) * steps, (1,) * steps
+    seen = State((), 0, none, all_, name="seen", initial=none)
+    following: Node = constant([1], 0)
+    if steps > 1:
+        following = joined([seen.lanes(1, steps), following])
+    if masked is not None:
+        following = select(masked, seen, following)
+    return seen, following.named("seen_next"), all_equal(seen.lane(0), 0).named("filling")
 
 
 def unmasked(state: State, following: Node) -> tuple[Node, Node | None]:

@@ -170,8 +170,8 @@ class Reshaped(Stored):
     memory: Gathering | Scattering | Queue = field(kw_only=True)
 
 
-def mirrored(x: Node) -> dict[Node, Node] | None:
-    """Return what is as far from a sequence's end as `x` from its beginning, and all on its way.
+def mirrored(*ends: Node) -> dict[Node, Node] | None:
+    """Return what is as far from a sequence's end as `ends` from its beginning, and all before it.
 
     None where that cannot be told from what a memory plays: after a loop, or before any memory.
     """
@@ -192,7 +192,7 @@ def mirrored(x: Node) -> dict[Node, Node] | None:
             copies[node] = replace(node, args=args, name=name)
         return True
 
-    return copies if copy(x) else None
+    return copies if all(copy(end) for end in ends) else None
 
 
 def played(x: Node, *, backwards: bool) -> Node:

@@ -106,6 +106,10 @@ class Node:
         """Return the vector of one lane."""
         return part(self, number, number + 1)
 
+    def lanes(self, start: int, stop: int) -> "Node":
+        """Return the vector of lanes start..stop-1."""
+        return part(self, start, stop)
+
     def within(self, lowest: Sequence[int], highest: Sequence[int]) -> "Node":
         """State a range that is proved by more than its operands' ranges; nothing is computed."""
         low = tuple(map(max, self.lowest, lowest))

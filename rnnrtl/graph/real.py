@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnnrtl.cells.batches import Batch, States, run
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.format import Format
-from rnnrtl.layers import FloatArray
+from rnnrtl.layers import Embedding, FloatArray
 from rnnrtl.lut.functions import REAL
 from rnnrtl.network import Network
 
@@ -44,6 +44,9 @@ class RealNumbers:
 
     def matvec(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
         return self.vector(np.asarray(x.values @ matrix.T))
+
+    def column(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
+        return self.vector(matrix.T[x.values[..., 0].astype(np.int64)])
 
     def zero(self, x: Real) -> Real:
         return self.vector(np.zeros_like(x.values))
@@ -102,9 +105,22 @@ def checked_input(network: Network, x: object) -> FloatArray:
             f"x has {array.shape[1]} time steps, but each sequence must have {network.steps}: "
             f"layer {network.fixed_by!r} takes so many"
         )
+    if array.shape[1] <= network.lost:
+        raise InputError(
+            f"x has {array.shape[1]} time steps, but convolutions with padding 'valid' take "
+            f"{network.lost + 1} at least"
+        )
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"x is {array[where]} at index {where}: inputs must be finite")
+    first = network.layers[0]
+    if isinstance(first, Embedding):
+        wrong = array[(array != np.floor(array)) | (array < 0) | (array >= first.vocabulary)]
+        if wrong.size:
+            raise InputError(
+                f"x holds {wrong[0]:g}, but layer {first.name!r} takes whole numbers from 0 to "
+                f"{first.vocabulary - 1}"
+            )
     return array
 
 

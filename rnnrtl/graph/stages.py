@@ -39,7 +39,7 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
     for level in range(first, count):
         source, given, memory = sources[level]
         loops = tuple(
-            loop for loop in graph.loops if any(levels[end] == level for _, end in loop.states)
+            loop for loop in graph.loops if max(levels[end] for _, end in loop.states) == level
         )
         ends = [graph.output] if level == count - 1 else list(words[level + 1])
         copies = copied([*ends, *(end for loop in loops for _, end in loop.states)], given)
@@ -66,7 +66,9 @@ def _levels(graph: Graph) -> dict[Node, int]:
     levels: dict[Node, int] = {}
     for _ in range(2):  # a loop is where its inputs are, and only its end tells
         starts: dict[Node, int] = {}
-        starts |= {state: levels.get(end, 0) for loop in graph.loops for state, end in loop.states}
+        for loop in graph.loops:
+            level = max(levels.get(end, 0) for _, end in loop.states)
+            starts |= {state: level for state, _ in loop.states}
         for node in graph.nodes():
             before = max((levels[arg] for arg in node.args), default=starts.get(node, 0))
             levels[node] = before + isinstance(node, Stored)

@@ -11,7 +11,7 @@ from rnnrtl.cells.batches import run
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import TENSORS
 from rnnrtl.graph.real import Real, RealNumbers
-from rnnrtl.layers import FloatArray, Layer, Reshape
+from rnnrtl.layers import Convolution, FloatArray, Layer, Reshape
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.network import Network
 
@@ -97,6 +97,10 @@ class _Noting(RealNumbers):
         form.seen.add(matrix)
         return super().matvec(matrix, form, x)
 
+    def column(self, matrix: NDArray[np.float64], form: Any, x: Real) -> Real:
+        form.seen.add(matrix)
+        return super().column(matrix, form, x)
+
 
 def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
     """Return the values of every tensor that a network reads over x (batch, steps, features)."""
@@ -105,14 +109,19 @@ def surveyed(network: Network, x: FloatArray) -> Mapping[Tensor, Seen]:
 
 def surveyed_step(network: Network) -> Mapping[Tensor, Seen]:
     """Return what every tensor of a network is over one step that is all zeros."""
-    layers = [_of_one_step(x) if isinstance(x, Reshape) else x for x in network.layers]
+    layers = [_of_one_step(layer) for layer in network.layers]
     return _surveyed(layers, np.zeros((1, 1, network.features)), network.mask_value)
 
 
-def _of_one_step(layer: Reshape) -> Reshape:
+def _of_one_step(layer: Layer) -> Layer:
     """Return a layer that gives as long vectors, of one step or for one step."""
-    order = layer.order[:1] if layer.return_sequences else layer.order
-    return replace(layer, steps=layer.steps and 1, order=order % layer.features)
+    found = layer
+    if isinstance(layer, Convolution):
+        found = replace(layer, padding="causal")
+    elif isinstance(layer, Reshape):
+        order = layer.order[:1] if layer.return_sequences else layer.order
+        found = replace(layer, steps=layer.steps and 1, order=order % layer.features)
+    return found
 
 
 def _surveyed(

@@ -13,8 +13,8 @@ from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.lookup import look_up
-from rnnrtl.graph.masks import all_equal, select
+from rnnrtl.graph.lookup import column, look_up
+from rnnrtl.graph.masks import all_equal, filling, select
 from rnnrtl.graph.memories import gathered, mirrored, played, scattered
 from rnnrtl.graph.nodes import Node, State, constant
 from rnnrtl.graph.tensors import tensors
@@ -29,7 +29,7 @@ from rnnrtl.graph.vectors import (
     total,
 )
 from rnnrtl.graph.weights import check_weights
-from rnnrtl.layers import Bidirectional, Dense, Layer, Recurrent, Reshape, Stepping
+from rnnrtl.layers import Bidirectional, Dense, Embedding, Layer, Recurrent, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -94,6 +94,9 @@ class Traced:
 
     def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
         return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
+
+    def column(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
+        return column(_weight_codes(matrix, form), form.fraction_bits, x)
 
     def zero(self, x: Node) -> Node:
         return constant([0] * x.size, x.fraction_bits)
@@ -162,16 +165,16 @@ def trace(
     tracer = _Tracer(numbers, precision, source, masked, any_state=state_ports)
     for layer in network.layers:
         form = partial(precision.format, layer.name)
-        if isinstance(layer, Dense):
-            x = tracer.dense(layer, x)
-            output_format = cells.format_of_dense(layer, form)
+        if isinstance(layer, Dense | Embedding):
+            x = tracer.stateless(layer, x)
+            output_format = cells.format_of(layer, form)
         elif isinstance(layer, Bidirectional):
             x = tracer.bidirectional(layer, x)
             output_format = tracer.format_of(layer)
         elif isinstance(layer, Reshape):
             x = tracer.reshaped(layer, x)
         else:
-            x = tracer.directions(x)[1] if layer.go_backwards else x
+            x = tracer.backwards(x) if layer.go_backwards else x
             x = tracer.stepping(layer, x)
             x = x if layer.return_sequences else tracer.last_step(x)
             output_format = cells.format_of_steps(layer, form, output_format)
@@ -213,17 +216,21 @@ class _Tracer:
         known = [source] if masked is None else [source, masked]
         self.layer_of: dict[Node, str] = dict.fromkeys(topological(known), "")
 
-    def dense(self, layer: Dense, x: Node) -> Node:
-        """Return what a dense layer gives."""
+    def stateless(self, layer: Dense | Embedding, x: Node) -> Node:
+        """Return what a layer without states gives."""
         form = self._form(layer)
         check_weights(layer, form)
-        return self._owned(layer, cells.apply_dense(layer, x, self._numbers, form))
+        return self._owned(layer, cells.apply(layer, x, self._numbers, form))
 
     def stepping(self, layer: Stepping, x: Node) -> Node:
         """Return what a layer gives at a step, for which x is given."""
         form = self._form(layer)
         check_weights(layer, form)
         loop, given = _loop(layer, x, form, self._numbers, self._masked, any_state=self._any_state)
+        if layer.lost:
+            seen, following, self._masked = filling(layer.lost, self._masked)
+            loop = Loop(loop.layer, (*loop.states, (seen, following)))
+            self._owned(layer, self._masked)
         self.loops.append(loop)
         for _, following in loop.states:
             self._owned(layer, following)
@@ -247,6 +254,7 @@ class _Tracer:
 
     def reshaped(self, layer: Reshape, x: Node) -> Node:
         """Return what a layer gives that changes how many steps there are."""
+        self._masked = None  # what follows has steps of its own
         if layer.steps == 1:
             x = self.last_step(x)
         elif layer.steps is not None:
@@ -261,26 +269,39 @@ class _Tracer:
             forward = self.last_step(self.stepping(layer.forward, x))
             backward = self._first_step(layer.backward, x.last_step().named("x_last"))
         else:
-            inputs = self.directions(x)
-            forward, backward = map(self.stepping, layer.parts, inputs)
+            (x, masked), from_end = self._directions(x)
+            self._masked = masked
+            forward = self.stepping(layer.forward, x)
+            x, self._masked = from_end
+            backward = self.stepping(layer.backward, x)
             if layer.return_sequences:
                 # Backward's steps come in reverse: what goes with forward's is known at the end.
                 forward = self._stored(played(forward, backwards=False))
                 backward = self._stored(played(backward, backwards=True))
+                self._masked = masked and self._stored(played(masked, backwards=False))
             else:
                 forward, backward = self.last_step(forward), self.last_step(backward)
         form = self._form(layer)
         return self._owned(layer, cells.merged(layer, forward, backward, self._numbers, form))
 
-    def directions(self, x: Node) -> tuple[Node, Node]:
-        """Return x as it is read from the first step on, and from the last."""
-        copies = mirrored(x)
+    def backwards(self, x: Node) -> Node:
+        """Return x as it is read from the last step on; what is masked is from there on, too."""
+        _, (x, self._masked) = self._directions(x)
+        return x
+
+    def _directions(self, x: Node) -> list[tuple[Node, Node | None]]:
+        """Return x and what is masked, as they are read from the first step on, and the last."""
+        ends = [x] if self._masked is None else [x, self._masked]
+        copies = mirrored(*ends)
         if copies is None:
-            first, last = (played(x, backwards=backwards) for backwards in (False, True))
-            return self._stored(first), self._stored(last)
-        for node, copy in copies.items():
-            self.layer_of.setdefault(copy, self.layer_of[node])
-        return x, copies[x]
+            both = [
+                [self._stored(played(end, backwards=way)) for end in ends] for way in (False, True)
+            ]
+        else:
+            both = [ends, [copies[end] for end in ends]]
+            for node, copy in copies.items():
+                self.layer_of.setdefault(copy, self.layer_of[node])
+        return [(found, masked[0] if masked else None) for found, *masked in both]
 
     def format_of(self, layer: Bidirectional) -> Format:
         """Return the format of what a bidirectional layer gives."""

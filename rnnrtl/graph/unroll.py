@@ -9,7 +9,7 @@ from rnnrtl.graph.nodes import Node, part
 from rnnrtl.graph.tensors import tensors
 from rnnrtl.graph.trace import Graph, Traced, topological
 from rnnrtl.graph.vectors import input_vector, joined, reordered
-from rnnrtl.layers import Bidirectional, Dense, Layer, Reshape, Stepping
+from rnnrtl.layers import Bidirectional, Dense, Embedding, Layer, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
 
@@ -42,17 +42,17 @@ def trace_unrolled(
     def stepping(layer: Stepping, vectors: Sequence[Node]) -> list[Node]:
         form = partial(precision.format, layer.name)
         state, found = cells.initial(layer, vectors[0], numbers, form), []
-        for x, masked in zip(vectors, masks, strict=True):
+        for x, masked in zip(vectors, masks[-len(vectors) :], strict=True):
             state = cells.step(layer, x, state, numbers, form, masked)
             found.append(state["h"])
         own(layer, found)
-        return found
+        return found[layer.lost :]
 
     for layer in network.layers:
         form = partial(precision.format, layer.name)
-        if isinstance(layer, Dense):
-            xs = [cells.apply_dense(layer, x, numbers, form) for x in xs]
-            output_format = cells.format_of_dense(layer, form)
+        if isinstance(layer, Dense | Embedding):
+            xs = [cells.apply(layer, x, numbers, form) for x in xs]
+            output_format = cells.format_of(layer, form)
         elif isinstance(layer, Bidirectional):
             forward, backward = stepping(layer.forward, xs), stepping(layer.backward, xs[::-1])
             pairs = cells.pairs(layer, forward, backward)

@@ -9,7 +9,7 @@ from rnnrtl.cells.numbers import Formats
 from rnnrtl.errors import PrecisionWarning
 from rnnrtl.fixedpoint.exact import rounded_codes
 from rnnrtl.fixedpoint.format import Overflow
-from rnnrtl.layers import GRU, LSTM, Dense, Recurrent, Stepping
+from rnnrtl.layers import GRU, LSTM, Connected, Embedding, Recurrent, Stepping
 
 _OVERFLOWING = {
     Overflow.SAT: "saturate",
@@ -19,11 +19,13 @@ _OVERFLOWING = {
 }
 
 
-def check_weights(layer: Stepping | Dense, form: Formats) -> None:
+def check_weights(layer: Stepping | Connected | Embedding, form: Formats) -> None:
     """Warn of weights that a format cannot hold."""
     weights: dict[str, list[NDArray[np.float64]]] = {}
-    if isinstance(layer, Dense):
+    if isinstance(layer, Connected):
         weights = {"kernel": [layer.kernel], "bias": [layer.bias]}
+    elif isinstance(layer, Embedding):
+        weights = {"kernel": [layer.kernel]}
     elif isinstance(layer, Recurrent):
         gates = layer.gates.values()
         weights = {

@@ -6,7 +6,9 @@ from typing import Any
 
 from rnnrtl.layers.activations import ACTIVATIONS, GATE_ACTIVATIONS, HEAD_ACTIVATIONS
 from rnnrtl.layers.bidirectional import MERGES, Bidirectional
-from rnnrtl.layers.dense import Dense
+from rnnrtl.layers.convolution import PADDINGS, Convolution
+from rnnrtl.layers.dense import Connected, Dense
+from rnnrtl.layers.embedding import Embedding
 from rnnrtl.layers.pooling import AveragePooling, MaxPooling, Pooling
 from rnnrtl.layers.recurrent import GRU, LSTM, Gate, Gated, Recurrent, SimpleRNN
 from rnnrtl.layers.reshaping import Reshape, flatten, permute, repeat_vector, reshape
@@ -19,9 +21,13 @@ __all__ = [
     "HEAD_ACTIVATIONS",
     "LSTM",
     "MERGES",
+    "PADDINGS",
     "AveragePooling",
     "Bidirectional",
+    "Connected",
+    "Convolution",
     "Dense",
+    "Embedding",
     "FloatArray",
     "Gate",
     "Gated",
@@ -41,9 +47,9 @@ __all__ = [
     "reshape",
 ]
 
-Layer = SimpleRNN | LSTM | GRU | Dense | Bidirectional | AveragePooling | MaxPooling | Reshape
-Part = Recurrent | Dense | AveragePooling | MaxPooling | Reshape
+Part = Recurrent | Dense | Embedding | AveragePooling | MaxPooling | Convolution | Reshape
 """A layer by itself: all but bidirectional ones."""
+Layer = Part | SimpleRNN | LSTM | GRU | Bidirectional
 
 
 def parts(layer: Layer) -> tuple[Part, ...]:

@@ -8,13 +8,13 @@ from rnnrtl.layers.stepping import FloatArray, checked
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
-    """Fully connected layer: activation(kernel @ x + bias).
+class Connected:
+    """What layers share that are activation(kernel @ vector + bias).
 
     Members
     -------
     name : layer name, unique in its network
-    kernel : (units, features)
+    kernel : (units, lanes of the vector)
     bias : (units,)
     activation : one of `HEAD_ACTIVATIONS`
     """
@@ -34,18 +34,14 @@ class Dense:
         object.__setattr__(
             self, "bias", checked(self.bias, f"{self.name}.bias", (kernel.shape[0],))
         )
+        kind = type(self).__name__
         if self.activation == "argmax" and kernel.shape[0] == 1:
-            raise ModelError(f"Dense {self.name!r}: argmax of one unit is always 0")
+            raise ModelError(f"{kind} {self.name!r}: argmax of one unit is always 0")
         if self.activation not in HEAD_ACTIVATIONS:
             raise UnsupportedError(
-                f"Dense {self.name!r}: activation {self.activation!r} is not supported, "
+                f"{kind} {self.name!r}: activation {self.activation!r} is not supported, "
                 f"only {', '.join(HEAD_ACTIVATIONS)}"
             )
-
-    @property
-    def features(self) -> int:
-        """Length of the input vector."""
-        return int(self.kernel.shape[1])
 
     @property
     def units(self) -> int:
@@ -61,3 +57,18 @@ class Dense:
     def parameters(self) -> int:
         """Number of trained weights."""
         return self.kernel.size + self.bias.size
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Connected):
+    """Fully connected layer: activation(kernel @ x + bias), with kernel (units, features).
+
+    Members
+    -------
+    Those of `Connected`.
+    """
+
+    @property
+    def features(self) -> int:
+        """Length of the input vector."""
+        return int(self.kernel.shape[1])

@@ -19,6 +19,7 @@ class Stepping:
     name : layer name, unique in its network
     return_sequences : give what each step gives on (True) or only what the last one does (False)
     go_backwards : read the sequence from its last step to its first
+    lost : first steps for which nothing is given on
     """
 
     states: ClassVar[Mapping[str, str]]
@@ -28,6 +29,11 @@ class Stepping:
     name: str
     return_sequences: bool
     go_backwards: bool = False
+
+    @property
+    def lost(self) -> int:
+        """First steps for which nothing is given on."""
+        return 0
 
 
 def checked(values: object, what: str, shape: tuple[int, ...] | None = None) -> FloatArray:

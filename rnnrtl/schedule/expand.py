@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import Plan, Recurrence
-from rnnrtl.graph.lookup import RomRead
+from rnnrtl.graph.lookup import ColumnRead, RomRead
 from rnnrtl.graph.masks import unmasked
 from rnnrtl.graph.nodes import (
     Constant,
@@ -108,7 +108,7 @@ class Expansion:
                 for state, following in item.loop.states:
                     ends = [node for node in unmasked(state, following) if node]
                     self._ends += ends
-                    for node in ends:
+                    for node in (*ends, state):
                         self.materialise(node)
 
     @property
@@ -215,6 +215,7 @@ class Expansion:
             strategy=self._choices.strategy(layer),
             phases=self._choices.phases,
             spare=self._choices.spare,
+            recurrent=any(node in self.recurrent for node in nodes),
         )
         start = 0
         for node in nodes:
@@ -233,7 +234,10 @@ class Expansion:
         rom = node.rom if isinstance(node, RomRead) else None
         if changes_nothing(node, operands):
             return operands[0]
-        block = rom is not None and (layer, self.titles[node]) in self._choices.blocks
+        block = rom is not None and (
+            (layer, self.titles[node]) in self._choices.blocks
+            or (isinstance(node, ColumnRead) and len(rom.codes) * rom.width >= BLOCK_FROM)
+        )
         delays = self.placer.delays
         delay = delays.block_ram if block else delay_of(node, operands, bounds, delays)
         return self.placer.add(
@@ -298,7 +302,9 @@ class Expansion:
         if isinstance(node, Constant) or self.sums.is_absorbed(node):
             return self.linear(node)
         ops = self.turns.fed(node) or self.materialise(node)
-        return tuple(Linear({op: 1}) for op in ops)
+        return tuple(
+            Linear({}, op.lowest) if op.kind == "constant" else Linear({op: 1}) for op in ops
+        )
 
 
 __all__ = ["BLOCK_FROM", "Choices", "Expansion"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rnnrtl.fixedpoint import Overflow
-from rnnrtl.graph.lookup import LookedUp, Magnitude, Mirror, RomRead
+from rnnrtl.graph.lookup import ColumnRead, LookedUp, Magnitude, Mirror, RomRead
 from rnnrtl.graph.masks import Both, Equal, Select
 from rnnrtl.graph.nodes import (
     Add,
@@ -42,6 +42,7 @@ KINDS: Mapping[type[Node], str] = {
     Limited: "saturation",
     LookedUp: "wire",
     RomRead: "table",
+    ColumnRead: "table",
     Equal: "comparison",
     Both: "comparison",
     Select: "selection",

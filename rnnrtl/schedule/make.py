@@ -196,7 +196,8 @@ class _Maker:
 
 
 def _interval(expansion: Expansion, loop: Loop) -> int:
-    return max(s.written - s.read for s in _state_schedules(expansion, (loop,)))
+    # A state that only waits, as a window of what came in, may be written long before it is read.
+    return max(1, *(s.written - s.read for s in _state_schedules(expansion, (loop,))))
 
 
 def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[StateSchedule]:
@@ -209,7 +210,8 @@ def _state_schedules(expansion: Expansion, loops: tuple[Loop, ...]) -> list[Stat
             keeps = expansion.lanes[masked] if masked else ()
             written = max(op.cycle for op in (*ends, *keeps)) + 1
             reads = [readers[op] for op in lanes if op in readers]
-            read = min(reads, default=written - 1)
+            # What only reads it after the loop, as of a window, may do so as soon as it stands.
+            read = min(reads, default=lanes[0].cycle)
             offered = expansion.offered.get(state, ())
             kept = keeps[0] if keeps else None
             found.append(StateSchedule(lanes, ends, state.initial, written, read, kept, offered))

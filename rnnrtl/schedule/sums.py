@@ -34,17 +34,20 @@ def place_sums(
     strategy: str,
     phases: int = 1,
     spare: int = 0,
+    recurrent: bool = True,
 ) -> list[Op]:
     """Place sums of products.
 
     What does not depend on the layer's own state is summed apart, ahead of the loop, and joins
     where it is needed. With strategy "dsp" every product has a multiplier, and an adder tree
     joins what is early first; with "shift_add" all sums share one graph of shifts and adds.
-    What waits for no state may take as many cycles as `phases`. `spare` is how many adders in
+    What waits for no state may take as many cycles as `phases`, and so may what no state waits for:
+    sums that are not `recurrent`, though they are of states. `spare` is how many adders in
     series the state's own sums may take beyond the fewest, with which they share more.
     """
-    inside = [{op: w for op, w in t.terms.items() if layer in op.loops} for t in totals]
-    outside = [{op: w for op, w in t.terms.items() if layer not in op.loops} for t in totals]
+    own = {op for total in totals for op in total.terms if recurrent and layer in op.loops}
+    inside = [{op: w for op, w in t.terms.items() if op in own} for t in totals]
+    outside = [{op: w for op, w in t.terms.items() if op not in own} for t in totals]
     joins = any(inside)
     late = [n for n, rest in enumerate(outside) if rest]
     placed = _ahead(

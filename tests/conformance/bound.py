@@ -99,6 +99,11 @@ class BoundedNumbers(RealNumbers):
         error = x.error @ np.abs(matrix).T + (np.abs(x.value) + x.error) @ off.T
         return Bounded(bounded(x.value @ matrix.T, error))
 
+    def column(self, matrix: Array, form: Any, x: Real) -> Bounded:
+        assert isinstance(x, Bounded)
+        rounded = bounded(matrix, np.abs(_rounded(matrix, form) - matrix))
+        return Bounded(rounded.T[x.value[..., 0].astype(np.int64)])
+
     def zero(self, x: Real) -> Bounded:
         assert isinstance(x, Bounded)
         return Bounded(bounded(np.zeros_like(x.value), 0.0))

@@ -23,6 +23,8 @@ from tests.conformance.case import (
     Works,
 )
 
+VOCABULARY = 5
+
 Answer = Works | Refused | NotMeaningful
 Make = Callable[[Any], Any]  # keras -> layers of a chain, or a model
 
@@ -38,12 +40,17 @@ def built(make: Make, folder: Path, form: Form) -> Built:
     keras: Any = import_module("keras")
     old = keras.__version__.startswith("2.")
     model = make(keras)
+    numbers = isinstance(model, list) and isinstance(model[0], keras.layers.Embedding)
     if isinstance(model, list):
         # Stateful layers want to know the batch.
-        shape = {"shape": (STEPS, FEATURES), "batch_size": BATCH}
+        shape = {"shape": (STEPS,) if numbers else (STEPS, FEATURES), "batch_size": BATCH}
         model = keras.Sequential([keras.Input(**shape), *model])
     model.set_weights([seeded(number, each) for number, each in enumerate(model.weights)])
-    x = np.random.default_rng(2).standard_normal((BATCH, STEPS, FEATURES)).astype(np.float32)
+    rng = np.random.default_rng(2)
+    x: Any = rng.standard_normal((BATCH, STEPS, FEATURES)).astype(np.float32)
+    if numbers:
+        x = rng.integers(0, VOCABULARY, (BATCH, STEPS))
+        x[0, 1] = 0
     if any("mask" in each.name for each in model.layers):
         x[0, 1] = 0
 
@@ -53,7 +60,7 @@ def built(make: Make, folder: Path, form: Form) -> Built:
         # Keras 3 computes in part in float32 where a layer is of float64.
         return np.asarray(y if old else keras.ops.convert_to_numpy(y), np.float32)
 
-    return Built((form(model, folder),), x, run)
+    return Built((form(model, folder),), x[..., None] if numbers else x, run)
 
 
 def saved(name: str) -> Form:

@@ -7,6 +7,7 @@ from tests.conformance.case import FEATURES, STEPS, UNITS, Case, Framework, NotM
 from tests.conformance.keras import (
     FORMS,
     OTHERS,
+    VOCABULARY,
     WORDS,
     WORKS,
     Answer,
@@ -107,6 +108,25 @@ def then(name: str, *arguments: Any, **options: Any) -> Make:
     ]  # fmt: skip
 
 
+def convolved(name: str = "", *, last: bool = False) -> Make:
+    """Return a chain of two convolutions, another layer and, where that is not the last, a GRU."""
+    return lambda k: [
+        k.layers.Conv1D(3, 2, activation="tanh"),
+        k.layers.Conv1D(2, 2, padding="causal"),
+        *([getattr(k.layers, name)()] if name else []),
+        *([] if last else [k.layers.GRU(UNITS)]),
+    ]
+
+
+def embedded(**options: Any) -> Make:
+    """Return a chain of an Embedding and two recurrent layers."""
+    return lambda k: [
+        k.layers.Embedding(VOCABULARY, 3, **options),
+        k.layers.LSTM(UNITS, return_sequences=True),
+        k.layers.GRU(UNITS),
+    ]
+
+
 def no(words: str) -> Refused:
     return Refused(words)
 
@@ -177,9 +197,49 @@ CHAINS: Mapping[str, Mapping[str, tuple[Make, Answer]]] = {
         "GlobalMaxPooling1D": (behind("GlobalMaxPooling1D"), WORKS),
         "MaxPooling1D": (behind("MaxPooling1D", 2), no("(MaxPooling1D) is not supported")),
         "AveragePooling1D": (behind("AveragePooling1D", 2), no("(AveragePooling1D) is not")),
-        "Conv1D": (ahead("Conv1D", 3, 2), no("(Conv1D) is not supported")),
-        "Conv1D, causal": (ahead("Conv1D", 3, 2, padding="causal"), no("(Conv1D) is not")),
         "Masking": (ahead("Masking"), WORKS),
+    },
+    "Conv1D": {
+        "the defaults (valid)": (ahead("Conv1D", 3, 2), WORKS),
+        "padding='causal'": (ahead("Conv1D", 3, 2, padding="causal"), WORKS),
+        "padding='same'": (ahead("Conv1D", 3, 2, padding="same"), no("still to come")),
+        "activation='relu'": (ahead("Conv1D", 3, 2, activation="relu"), WORKS),
+        "use_bias=False": (ahead("Conv1D", 3, 2, use_bias=False), WORKS),
+        "kernel_size=1": (ahead("Conv1D", 3, 1), WORKS),
+        "dilation_rate=2": (ahead("Conv1D", 3, 2, dilation_rate=2), WORKS),
+        "groups=2": (ahead("Conv1D", 4, 2, groups=2, padding="causal"), WORKS),
+        "strides=2": (ahead("Conv1D", 3, 2, strides=2), no("strides=2 is not supported")),
+        "several": (convolved(), WORKS),
+        "BatchNormalization behind": (convolved("BatchNormalization"), WORKS),
+        "GlobalMaxPooling1D behind": (convolved("GlobalMaxPooling1D", last=True), WORKS),
+        "GlobalAveragePooling1D behind": (convolved("GlobalAveragePooling1D", last=True), WORKS),
+        "Bidirectional behind": (
+            lambda k: [k.layers.Conv1D(3, 2), *both(sequences=True)(k), *both("GRU")(k)], WORKS,
+        ),
+        "valid, every step": (
+            lambda k: [k.layers.Conv1D(3, 2), k.layers.GRU(UNITS, return_sequences=True)],
+            no("the first 1 steps have no output"),
+        ),
+        "behind a recurrent layer": (behind("Conv1D", 3, 2, padding="causal"), WORKS),
+        "SeparableConv1D": (ahead("SeparableConv1D", 3, 2), no("(SeparableConv1D) is not")),
+    },
+    "Embedding": {
+        "the defaults": (embedded(), WORKS),
+        "mask_zero=True": (embedded(mask_zero=True), WORKS),
+        "mask_zero=True, Bidirectional": (
+            lambda k: [k.layers.Embedding(VOCABULARY, 3, mask_zero=True), *both()(k)],
+            no("and a mask exclude each other"),
+        ),
+        "SpatialDropout1D, Conv1D behind": (
+            lambda k: [
+                k.layers.Embedding(VOCABULARY, 3), k.layers.SpatialDropout1D(0.5),
+                k.layers.Conv1D(2, 2, activation="relu"), k.layers.GRU(UNITS),
+            ], WORKS,
+        ),
+        "behind a Dense layer": (
+            lambda k: [k.layers.Dense(2), k.layers.Embedding(VOCABULARY, 3)],
+            no("takes one number a step"),
+        ),
     },
     "Bidirectional": {
         **{

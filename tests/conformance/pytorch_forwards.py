@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.conformance.case import STEPS, UNITS, Case, Refused
-from tests.conformance.pytorch import ANOTHER, WORKS, Answer, Make, linear, live, own, rnn
+from tests.conformance.case import FEATURES, STEPS, UNITS, Case, Refused
+from tests.conformance.pytorch import ANOTHER, WORKS, Answer, Make, linear, live, nn, own, rnn
 
 
 def flipped(module: Any, x: Any) -> Any:
@@ -121,7 +121,58 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
 }  # fmt: skip
 
 
+def convolved(before: int = 0, behind: int = 0, **options: Any) -> Make:
+    """Return a Conv1d with zeros before it, the last steps cut off, and an LSTM."""
+
+    def forward(module: Any, x: Any) -> Any:
+        import torch
+
+        y = module.conv(torch.nn.functional.pad(x.transpose(1, 2), (before, 0)))
+        y = torch.tanh(y[..., : y.shape[-1] - behind]).transpose(1, 2)
+        return module.rnn(y)[0][:, -1]
+
+    conv = nn("Conv1d", FEATURES, UNITS, 2, **options)
+    return own(forward, conv=conv, rnn=rnn("LSTM", UNITS))
+
+
+CONVOLUTIONS: Mapping[str, tuple[Make, Answer]] = {
+    "the defaults": (convolved(), WORKS),
+    "dilation=2": (convolved(dilation=2), WORKS),
+    "bias=False": (convolved(bias=False), WORKS),
+    "F.pad before": (convolved(1), WORKS),
+    "padding=1, the last step cut off": (convolved(behind=1, padding=1), WORKS),
+    "padding=1": (convolved(padding=1), ANOTHER),
+    "padding='same'": (convolved(padding="same"), Refused("still to come")),
+    "stride=2": (convolved(stride=2), Refused("stride=2 is not supported")),
+    "padding_mode='replicate'": (
+        convolved(behind=1, padding=1, padding_mode="replicate"), Refused("padding_mode="),
+    ),
+}  # fmt: skip
+
+
+def embedded(forward: Callable[[Any, Any], Any], **options: Any) -> Make:
+    """Return an Embedding and an LSTM of its vectors."""
+    return own(forward, words=nn("Embedding", 5, 3, **options), rnn=rnn("LSTM", 3))
+
+
+def _last(module: Any, x: Any) -> Any:
+    return module.rnn(module.words(x))[0][:, -1]
+
+
+EMBEDDINGS: Mapping[str, tuple[Make, Answer]] = {
+    "the defaults": (embedded(_last), WORKS),
+    "every step": (embedded(lambda m, x: m.rnn(m.words(x))[0]), WORKS),
+    "padding_idx=0": (embedded(_last, padding_idx=0), WORKS),
+    "max_norm=1.0": (embedded(_last, max_norm=1.0), Refused("max_norm=1.0 is not supported")),
+    "scaled": (embedded(lambda m, x: m.rnn(3 * m.words(x))[0]), ANOTHER),
+}
+
+
 def cases() -> Iterator[Case]:
+    for option, (make, answer) in EMBEDDINGS.items():
+        yield Case("PyTorch", "Embedding", option, answer, live(make))
+    for option, (make, answer) in CONVOLUTIONS.items():
+        yield Case("PyTorch", "Conv1d", option, answer, live(make, activations={"conv": "tanh"}))
     for option, (make, answer) in FORWARDS.items():
         yield Case("PyTorch", "forward", option, answer, live(make))
     mean = own(lambda m, x: m.rnn(x)[0].mean(1), rnn=rnn("GRU"))
