@@ -22,6 +22,7 @@ from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
 from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, CELLS, dense, recurrent
 from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
+from rnnrtl.frontends.onnx_pooling import REDUCTIONS, pooling, reduced_axis, without_axis
 from rnnrtl.frontends.state_dict import with_sequences
 from rnnrtl.layers import Bidirectional, parts
 from rnnrtl.network import Network
@@ -155,7 +156,7 @@ class _Run:
             ):
                 return (computed[0],)
         if len(computed) > 1 or operator not in (
-            "Gemm", "MatMul", "Dropout", *NORMALISATIONS, *ACTIVATIONS
+            "Gemm", "MatMul", "Dropout", *NORMALISATIONS, *ACTIVATIONS, *REDUCTIONS
         ):  # fmt: skip
             raise self._unsupported(node)
         if operator == "Dropout":
@@ -166,6 +167,8 @@ class _Run:
             return (computed[0],)
         if operator in ACTIVATIONS:
             return (self._activation(node, values, data),)
+        if operator in REDUCTIONS:
+            return (self._pooled(node, values, data),)
         if operator in NORMALISATIONS:
             return (self._affine(node, values, data),)
         if values[0] is not computed[0]:
@@ -304,6 +307,17 @@ class _Run:
         bounded(node, rows.size * layer.units)
         self._chain.add(layer)
         return self._numbered(rows, layer.units)
+
+    def _pooled(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        """Make all steps of each sequence one; the axis of the steps must be known."""
+        if self._steps_axis is None:
+            raise self._unsupported(node)
+        axis = reduced_axis(node, values, data.ndim)
+        rows = self._positions(node, data)
+        last = without_axis(node, rows, axis, self._order(self._steps_axis))
+        steps = self._graph.shape[self._steps_axis]
+        self._chain.add(pooling(node, self._name(node, "pooling"), self._units, steps))
+        return self._numbered(last, self._units)
 
     def _affine(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         """Scale and move each feature, wherever it stands in `data`."""

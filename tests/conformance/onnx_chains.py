@@ -93,8 +93,14 @@ MOVES: Mapping[str, tuple[str, Answer]] = {
         Refused("is neither every step nor the last"),
     ),
     "Cast to double": (f"{TO_LAST}\ny = Cast <to=11> (t)", WORKS),
-    "ReduceMean over the steps": (f"{TO_EVERY}\ny = ReduceMean (t, zero)", NOT_HERE),
-    "ReduceMax over the steps": (f"{TO_EVERY}\ny = ReduceMax (t, zero)", NOT_HERE),
+    "ReduceMean over the steps, not fixed": (
+        f"{TO_EVERY}\ny = ReduceMean (t, zero)", Refused("leaves open of how many steps"),
+    ),
+    "ReduceMax over the steps": (f"{TO_EVERY}\ny = ReduceMax <keepdims=0> (t, zero)", WORKS),
+    "ReduceMax over the units": (
+        f"{TO_EVERY}\ny = ReduceMax (t, two)", Refused("only that of the steps"),
+    ),
+    "ReduceMax over all": (f"{TO_EVERY}\ny = ReduceMax (t)", Refused("only that of the steps")),
     "the cell state": ("y = Squeeze (c, zero)", Refused("or the last cell state")),
 }  # fmt: skip
 
@@ -106,6 +112,14 @@ def around() -> Iterator[Case]:
     rnn = node("LSTM", outputs="s, h, c")
     for option, (text, answer) in MOVES.items():
         yield Case("ONNX", "between", option, answer, graph(joined(rnn, text), opset=18))
+    for opset, text in {
+        18: "t = ReduceMean (s, zero)",
+        17: "t = ReduceMean <axes=[0]> (s)",
+    }.items():
+        lines = joined(rnn, text, "u = Squeeze (t, zero)", "v = Squeeze (u, zero)",
+                       "y = Gemm (v, K, C)")  # fmt: skip
+        build = graph(lines, opset=opset, steps=STEPS)
+        yield Case("ONNX", "between", f"ReduceMean of fixed steps, opset {opset}", WORKS, build)
     every = joined(RNN, TO_EVERY, "y = MatMul (t, K)")
     yield Case("ONNX", "after LSTM", "MatMul on each step", WORKS, graph(every))
     before = joined("a = MatMul (x, K0)", node("GRU", inputs="a, W3, R, B"), LAST)
@@ -154,7 +168,12 @@ EXPORTS: Mapping[str, tuple[pytorch.Make, Answer]] = {
         pytorch.tagger("GRU", pytorch.after_linear(pytorch.nn("Softsign"))), NOT_HERE,
     ),
     "mean over the steps": (
-        pytorch.own(lambda m, x: m.rnn(x)[0].mean(1), rnn=pytorch.rnn("GRU")), NOT_HERE,
+        pytorch.own(lambda m, x: m.rnn(x)[0].mean(1), rnn=pytorch.rnn("GRU")),
+        Refused("leaves open of how many steps"),
+    ),
+    "maximum over the steps, Linear": (
+        pytorch.own(lambda m, x: m.head(m.rnn(x)[0].amax(1)), rnn=pytorch.rnn("GRU"),
+                    head=pytorch.linear()), WORKS,
     ),
     **{
         f"Linear, {name}": (

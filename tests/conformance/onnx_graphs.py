@@ -24,6 +24,7 @@ def graph(
     directions: int = 1,
     opset: int = 17,
     batch_first: bool = False,
+    steps: int | None = None,
     dtype: str = "float",
     more: Mapping[str, Any] | None = None,
 ) -> Build:
@@ -36,7 +37,8 @@ def graph(
     def build(folder: Path) -> Built:
         import onnx
 
-        axes = "B, S" if batch_first else "S, B"
+        every = "S" if steps is None else str(steps)
+        axes = f"B, {every}" if batch_first else f"{every}, B"
         model = onnx.parser.parse_model(
             f'<ir_version: 8, opset_import: ["": {opset}, "com.microsoft": 1]>\n'
             f"graph ({dtype}[{axes}, {FEATURES}] x) => ({dtype}[N] y) {{\n{text}\n}}"
