@@ -70,19 +70,28 @@ def test_a_small_design_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_large_design_is_refused_a_clock_that_a_small_one_gets(
-    cell: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """GRU(8), asked for 100 MHz without this, was routed at 82 MHz."""
     words = r"clock_mhz=100 is too fast for ECP5-6: product .* alone takes .*; at most (\d+) MHz"
     with pytest.raises(UnsupportedError, match=words) as caught:
-        routed(8, cell, 100)
+        routed(8, "gru", 100)
     most = int(re.findall(r"at most (\d+)", str(caught.value))[0])
     assert 80 < most < 100
-    assert routed(8, cell, most - 5).clock_mhz == most - 5
+    assert routed(8, "gru", most - 5).clock_mhz == most - 5
     without_crowding(monkeypatch)
-    assert routed(8, cell, 100).clock_mhz == 100
+    assert routed(8, "gru", 100).clock_mhz == 100
+
+
+def test_sums_that_share_hardware_begin_in_time() -> None:
+    """LSTM(8), asked for 80 MHz, was routed at 77.9: its 32 accumulators began late."""
+    words = r"clock_mhz=80 is too fast for ECP5-6: accumulator .* alone takes .*; at most (\d+) MHz"
+    with pytest.raises(UnsupportedError, match=words) as caught:
+        routed(8, "lstm", 80)
+    assert 50 < int(re.findall(r"at most (\d+)", str(caught.value))[0]) < 78
+    assert any(op.carry for op in routed(8, "lstm", 50).ops)
+    assert not any(op.carry for op in routed(8, "gru", 80).ops)
 
 
 @pytest.mark.parametrize("cell", GATED)

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnrtl.fixedpoint.arithmetic import beside, low_bits, shift_right
 from rnnrtl.schedule.linear import Linear
-from rnnrtl.schedule.operations import Op
+from rnnrtl.schedule.operations import Op, range_width
 from rnnrtl.schedule.place import Placer
 from rnnrtl.schedule.shared import shared_graph
 from rnnrtl.schedule.trees import MULTIPLIER, Ranges, Term, tree
@@ -156,7 +156,16 @@ def fold_digits(
     layer: str,
     phases: int,
 ) -> list[Op]:
-    """Return each row's sum and constant, by an adder graph that takes a digit at a time."""
+    """Return each row's sum and constant, by an adder graph that takes a digit at a time.
+
+    Raises TooFastError where the sums would not begin in time.
+    """
+    # In front of each bit of each accumulator a selection reads whether it begins.
+    bounds = [_bounds(row, constant) for row, constant in zip(rows, constants, strict=True)]
+    widths = [range_width(*ends) for ends in bounds]
+    delays = placer.delays
+    begins = delays.net(sum(widths)) + delays.logic + delays.adder(max(widths))
+    placer.check(f"{names[0]}_total", layer, begins, kind="accumulator")
     operands = list(dict.fromkeys(op for row in rows for op in row))
     width = max(op.width for op in operands)
     bits = -(-width // phases)
@@ -174,10 +183,9 @@ def fold_digits(
         SPARE,
     )
     results = []
-    for row, constant, name, digit in zip(rows, constants, names, sums, strict=True):
+    for row, constant, ends, name, digit in zip(rows, constants, bounds, names, sums, strict=True):
         start = constant - sum(weight * offsets[op] for op, weight in row.items())
-        bounds = _bounds(row, constant)
-        results.append(_accumulated(placer, digit, start, name, layer, bounds, bits, count))
+        results.append(_accumulated(placer, digit, start, name, layer, ends, bits, count))
     return results
 
 

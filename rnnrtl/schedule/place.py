@@ -75,12 +75,7 @@ class Placer:
         """
         if kind == "product":
             delay += self.product_wait
-        if delay > self.budget:
-            fastest = 1000 / (delay + self.delays.register)
-            raise TooFastError(
-                f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
-                f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {int(fastest)} MHz"
-            )
+        self.check(name, layer, delay, kind=kind)
         if times is None:
             phases = max([len(adds), 1, *(op.phases for op in operands)])
             times = [_stands(op, phases, block=block) for op in operands]
@@ -111,6 +106,15 @@ class Placer:
         )
         self.ops.append(op)
         return op
+
+    def check(self, name: str, layer: str, delay: float, *, kind: str) -> None:
+        """Raise TooFastError for what takes longer than a cycle by itself."""
+        if delay > self.budget:
+            fastest = 1000 / (delay + self.delays.register)
+            raise TooFastError(
+                f"clock_mhz={1000 / self.period:g} is too fast for {self.delays.family}: "
+                f"{kind} {layer}.{name} alone takes {delay:.2f} ns; at most {int(fastest)} MHz"
+            )
 
     def choice(self, name: str, layer: str, reads: Sequence[Op | None], *, together: int = 1) -> Op:
         """Place what takes one operation after the other, one a cycle; None where it never is read.
