@@ -100,10 +100,16 @@ def _expand(node: Node, values: Sequence[Any]) -> Array:
     return np.broadcast_to(values[0], shape)
 
 
+def _tile(node: Node, values: Sequence[Any]) -> Array:
+    repeats = _ints(values[1])
+    bounded(node, values[0].size * math.prod(repeats))
+    return np.tile(values[0], repeats)
+
+
 MOVES: Mapping[str, Callable[[Node, Sequence[Any]], Array]] = {
     "Identity": _same, "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze,
     "Reshape": _reshape, "Flatten": _flatten, "Slice": _slice, "Gather": _gather,
-    "Concat": _concat, "Expand": _expand,
+    "Concat": _concat, "Expand": _expand, "Tile": _tile,
 }  # fmt: skip
 """Those that move numbers: their values are arrays of anything."""
 

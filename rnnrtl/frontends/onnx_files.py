@@ -23,8 +23,9 @@ from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, CELLS, dense, recurrent
 from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
 from rnnrtl.frontends.onnx_pooling import REDUCTIONS, pooling, reduced_axis, without_axis
+from rnnrtl.frontends.onnx_reshaping import reshaped
 from rnnrtl.frontends.state_dict import with_sequences
-from rnnrtl.layers import Bidirectional, parts
+from rnnrtl.layers import Bidirectional, Recurrent, Reshape, parts
 from rnnrtl.network import Network
 
 # For lengths that the file leaves open: (the first axis, the second), both times different.
@@ -56,6 +57,7 @@ def _outline(network: Network) -> object:
             part.activation,
             getattr(part, "return_sequences", None),
             getattr(layer, "last_output", None),
+            layer.order.tolist() if isinstance(layer, Reshape) else None,
         )
         for layer in network.layers
         for part in parts(layer)
@@ -216,6 +218,43 @@ class _Run:
             raise UnsupportedError(f"{node} takes parts of a vector, or vectors of several steps")
         return rows[..., 0] // self._units
 
+    def _changed(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what a layer takes, behind one that changes the steps where those are others.
+
+        `data` is (steps, batch, lanes), or (batch, lanes) where it may be one vector a sequence.
+        """
+        axis = self._steps_axis
+        if axis is None or (data.shape[-1:] == (self._units,) and data.ndim == 2):
+            return data
+        order = self._order(axis)
+        numbers = data - self._start
+        whole = order[..., None] * self._units + np.arange(self._units)
+        if any(np.array_equal(numbers, steps) for steps in (whole, whole[::-1])):
+            return data
+        ends = self._ends_at_last_step()
+        layer = reshaped(self._free("reshape"), numbers, order, self._units, ends=ends)
+        if layer is None:
+            return data
+        given = not any(isinstance(each, Reshape) for each in self._chain.layers)
+        if layer.steps and given and not self._graph.shape[axis]:
+            raise UnsupportedError(
+                f"{node} takes all steps at once, and the file leaves open how many there are: "
+                "export the model with a fixed number of steps"
+            )
+        self._chain.add(layer)
+        steps, batch = layer.output_steps or 1, order.shape[1]
+        bounded(node, steps * batch * layer.outputs)
+        lengths = (steps, batch) if axis == 0 else (batch, steps)
+        positions = np.arange(steps * batch).reshape(lengths)
+        given = self._numbered(positions if axis == 0 else positions.T, layer.outputs).numbers
+        self._lengths = lengths
+        return given if layer.return_sequences else given[-1]
+
+    def _ends_at_last_step(self) -> bool:
+        """Tell whether a layer's last state is what it gives at the last step."""
+        steps = [each for each in self._chain.layers if isinstance(each, Recurrent | Bidirectional)]
+        return not (steps and isinstance(steps[-1], Bidirectional))
+
     def _room(self) -> int:
         """Return how many positions there are at most."""
         return 2 * self._lengths[0] * self._lengths[1]
@@ -229,7 +268,9 @@ class _Run:
     def _name(self, node: Node, kind: str = "dense") -> str:
         """Return a name for a layer: its module's, where PyTorch's exporter says it, or `kind`."""
         module = "".join(node.name.strip("/").split("/")[-2:-1])
-        name = identifier(module, fallback=kind)
+        return self._free(identifier(module, fallback=kind))
+
+    def _free(self, name: str) -> str:
         taken = [layer.name for layer in self._chain.layers]
         number = 1
         while (found := name if number == 1 else f"{name}_{number}") in taken:
@@ -247,8 +288,8 @@ class _Run:
         steps = values[0].numbers.shape[node.get("layout", 0)]
         layer = recurrent(node, self._name(node, node.operator.lower()), values, steps)
         layout = node.get("layout", 0)
-        rows = self._positions(node, values[0].numbers)
-        rows = rows.T if layout else rows
+        numbers = values[0].numbers.swapaxes(0, 1) if layout else values[0].numbers
+        rows = self._positions(node, self._changed(node, numbers))
         reverse = node.get("direction", "forward") == "reverse"
         backwards = self._reads_backwards(node, rows[::-1] if reverse else rows)
         if backwards:
@@ -292,12 +333,14 @@ class _Run:
         return UnsupportedError(f"{node} does not take every step of what is before it, in order")
 
     def _activation(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        data = self._changed(node, data) if data.ndim == 2 else data
         rows = self._positions(node, data)
         activation = ACTIVATIONS[node.operator](node, values, data.ndim, self._graph.opset)
         self._chain.activate(self._name(node, activation), activation, self._units)
         return self._numbered(rows, self._units)
 
     def _dense(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
+        data = self._changed(node, data) if data.ndim == 2 else data
         rows = self._positions(node, data)
         layer = dense(node, self._name(node), values)
         if layer.features != self._units:

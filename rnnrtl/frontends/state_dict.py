@@ -24,7 +24,17 @@ from rnnrtl.frontends.folding import Affine, Chain, standardised
 from rnnrtl.frontends.gates import PYTORCH_ORDER, SHORT, cell_of, split
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import as_array, joined
-from rnnrtl.layers import GRU, LSTM, Bidirectional, Dense, Layer, Recurrent, SimpleRNN, Stepping
+from rnnrtl.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Layer,
+    Recurrent,
+    Reshape,
+    SimpleRNN,
+    Stepping,
+)
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|(?<=weight_)hr)(?:(_l\d+)(_reverse)?)?")
 _KNOWN = (
@@ -131,23 +141,27 @@ def with_sequences(
 ) -> tuple[Layer, ...]:
     """Return the layers with every recurrent one but the last giving all its steps on.
 
-    A bidirectional last one gives all steps, or with `last_output` that of the last step, or else
-    the last state of both directions.
+    Neither does one before a layer that takes one vector. A bidirectional last one gives all steps,
+    or with `last_output` that of the last step, or else the last state of both directions.
     """
-    layers = tuple(layers)
-    stepping = [layer for layer in layers if isinstance(layer, Stepping | Bidirectional)]
+    found: list[Layer] = []
+    sequences, at_last = last, last_output and not last  # as what follows takes them
+    for layer in reversed(tuple(layers)):
+        if isinstance(layer, Reshape):
+            sequences, at_last = layer.steps is not None, False
+        elif isinstance(layer, Stepping | Bidirectional):
+            found.append(_giving(layer, sequences=sequences, last_output=at_last))
+            sequences, at_last = True, False
+            continue
+        found.append(layer)
+    return tuple(reversed(found))
 
-    def found(layer: Layer) -> Layer:
-        if not isinstance(layer, Recurrent | Bidirectional):
-            return layer
-        sequences = last or layer is not stepping[-1]
-        if isinstance(layer, Bidirectional):
-            both = [replace(part, return_sequences=sequences) for part in layer.parts]
-            at_last = last_output and not sequences
-            return replace(layer, forward=both[0], backward=both[1], last_output=at_last)
-        return replace(layer, return_sequences=sequences)
 
-    return tuple(map(found, layers))
+def _giving(layer: Layer, *, sequences: bool, last_output: bool) -> Layer:
+    if isinstance(layer, Bidirectional):
+        both = [replace(part, return_sequences=sequences) for part in layer.parts]
+        return replace(layer, forward=both[0], backward=both[1], last_output=last_output)
+    return replace(layer, return_sequences=sequences) if isinstance(layer, Recurrent) else layer
 
 
 def read_group(prefix: str, parameters: Mapping[str, object]) -> tuple[Layer, ...]:

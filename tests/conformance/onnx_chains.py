@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.conformance import pytorch
 from tests.conformance.case import (
     BATCH,
     FEATURES,
     STEPS,
+    UNITS,
     Build,
     Built,
     Case,
@@ -17,7 +19,9 @@ from tests.conformance.case import (
 )
 from tests.conformance.onnx import EVERY, LAST, WORKS, Answer, node
 from tests.conformance.onnx_graphs import graph, joined
+from tests.conformance.pytorch_forwards import ALL_STEPS, DECODER, decoded
 
+OPEN = ("batch", "steps")
 RNN = node("LSTM")
 TO_LAST = "t = Squeeze (h, zero)"
 TO_EVERY = "t = Squeeze (s, one)"
@@ -131,8 +135,8 @@ def around() -> Iterator[Case]:
         yield Case("ONNX", "other graphs", name, Refused("runs other graphs"), graph(text))
 
 
-def exported(make: pytorch.Make, opset: int = 17) -> Build:
-    """Return the building of a module that PyTorch's TorchScript exporter writes."""
+def exported(make: pytorch.Make, opset: int = 17, *, axes: tuple[str, ...] = OPEN) -> Build:
+    """Return the building of a module that PyTorch's TorchScript exporter writes, `axes` open."""
 
     def build(folder: Path) -> Built:
         import torch
@@ -141,7 +145,7 @@ def exported(make: pytorch.Make, opset: int = 17) -> Build:
         example = torch.zeros(BATCH, STEPS, FEATURES)
         torch.onnx.export(
             module.eval(), (example,), folder / "model.onnx", dynamo=False, opset_version=opset,
-            input_names=["x"], dynamic_axes={"x": {0: "batch", 1: "steps"}},
+            input_names=["x"], dynamic_axes={"x": dict(enumerate(axes))},
         )  # fmt: skip
         return Built((Source(folder / "model.onnx"),), x, run)
 
@@ -187,11 +191,41 @@ EXPORTS: Mapping[str, tuple[pytorch.Make, Answer]] = {
 }  # fmt: skip
 
 
+# What needs a number of steps that the file says.
+FIXED: Mapping[str, pytorch.Make] = {
+    "Linear of all steps": pytorch.own(
+        lambda m, x: m.head(m.rnn(x)[0].flatten(1)), rnn=pytorch.rnn("GRU"), head=ALL_STEPS
+    ),
+    "h_n repeated for a decoder": pytorch.own(
+        lambda m, x: decoded(m, x, 4), rnn=pytorch.rnn("LSTM"), decoder=DECODER
+    ),
+    "both states repeated for a decoder": pytorch.own(
+        lambda m, x: m.decoder(_side_by_side(m.rnn(x)[1])[:, None].expand(-1, 4, -1))[0],
+        rnn=pytorch.rnn("GRU", bidirectional=True),
+        decoder=pytorch.rnn("GRU", 2 * UNITS),
+    ),
+    "steps and features exchanged": pytorch.own(
+        lambda m, x: m.decoder(m.rnn(x)[0].transpose(1, 2))[0],
+        rnn=pytorch.rnn("GRU"),
+        decoder=pytorch.rnn("LSTM", STEPS),
+    ),
+}
+
+
+def _side_by_side(states: Any) -> Any:
+    return states.transpose(0, 1).flatten(1)
+
+
 def exports() -> Iterator[Case]:
+    for option, make in FIXED.items():
+        yield Case("ONNX", "torch.onnx.export", option, WORKS, exported(make, axes=OPEN[:1]))
+    build = exported(FIXED["Linear of all steps"])
+    answer = Refused("leaves open how many there are")
+    yield Case("ONNX", "torch.onnx.export", "Linear of all steps, their number open", answer, build)
     for option, (make, answer) in EXPORTS.items():
         yield Case("ONNX", "torch.onnx.export", option, answer, exported(make))
-    answer = NotMeaningful("the exporter refuses it")
-    yield Case("ONNX", "torch.onnx.export", "LSTM, proj_size", answer)
+    none = NotMeaningful("the exporter refuses it")
+    yield Case("ONNX", "torch.onnx.export", "LSTM, proj_size", none)
     for opset in range(9, 21):
         build = exported(pytorch.tagger("GRU"), opset)
         yield Case("ONNX", "torch.onnx.export", f"opset_version={opset}", WORKS, build)

@@ -34,7 +34,7 @@ def _ends(module: Any, x: Any) -> Any:
     return module.head(torch.cat([state[-2], state[-1]], 1))
 
 
-def _decoded(module: Any, x: Any, steps: int) -> Any:
+def decoded(module: Any, x: Any, steps: int) -> Any:
     return module.decoder(module.rnn(x)[1][0][-1][:, None].repeat(1, steps, 1))[0]
 
 
@@ -87,10 +87,10 @@ FORWARDS: Mapping[str, tuple[Make, Answer]] = {
         own(lambda m, x: m.head(m.rnn(x)[0].flatten(1)), rnn=rnn("GRU"), head=ALL_STEPS), WORKS,
     ),
     "h_n repeated for a decoder": (
-        own(lambda m, x: _decoded(m, x, STEPS), rnn=rnn("LSTM"), decoder=DECODER), WORKS,
+        own(lambda m, x: decoded(m, x, STEPS), rnn=rnn("LSTM"), decoder=DECODER), WORKS,
     ),
     "h_n repeated as often as there are steps": (
-        own(lambda m, x: _decoded(m, x, x.shape[1])[:, -1], rnn=rnn("LSTM"), decoder=DECODER),
+        own(lambda m, x: decoded(m, x, x.shape[1])[:, -1], rnn=rnn("LSTM"), decoder=DECODER),
         Refused("say how many steps there are"),
     ),
     "F.dropout": (
