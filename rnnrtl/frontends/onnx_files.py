@@ -235,8 +235,8 @@ class _Run:
         layer = reshaped(self._free("reshape"), numbers, order, self._units, ends=ends)
         if layer is None:
             return data
-        given = not any(isinstance(each, Reshape) for each in self._chain.layers)
-        if layer.steps and given and not self._graph.shape[axis]:
+        before = any(isinstance(each, Reshape) for each in self._chain.layers)
+        if layer.steps and not before and not self._graph.shape[axis]:
             raise UnsupportedError(
                 f"{node} takes all steps at once, and the file leaves open how many there are: "
                 "export the model with a fixed number of steps"

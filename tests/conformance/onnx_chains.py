@@ -220,8 +220,8 @@ def exports() -> Iterator[Case]:
     for option, make in FIXED.items():
         yield Case("ONNX", "torch.onnx.export", option, WORKS, exported(make, axes=OPEN[:1]))
     build = exported(FIXED["Linear of all steps"])
-    answer = Refused("leaves open how many there are")
-    yield Case("ONNX", "torch.onnx.export", "Linear of all steps, their number open", answer, build)
+    count = Refused("leaves open how many there are")
+    yield Case("ONNX", "torch.onnx.export", "Linear of all steps, their number open", count, build)
     for option, (make, answer) in EXPORTS.items():
         yield Case("ONNX", "torch.onnx.export", option, answer, exported(make))
     none = NotMeaningful("the exporter refuses it")
