@@ -14,12 +14,13 @@ from rnnrtl.collecting import collecting_seldom
 from rnnrtl.errors import InputError, UnsupportedError
 from rnnrtl.fixedpoint import Precision
 from rnnrtl.fixedpoint.exact import to_codes, to_values
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.heads import head_apart
 from rnnrtl.graph.overflow import Saturation, saturation
 from rnnrtl.graph.program import Program
 from rnnrtl.graph.real import checked_input
 from rnnrtl.graph.stages import Stage, stages
-from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.trace import trace
 from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.hardware.core import Core
 from rnnrtl.hardware.pipeline import Pipeline, in_stages

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.graph.graph import Loop
 from rnnrtl.graph.nodes import State
 from rnnrtl.graph.program import States
-from rnnrtl.graph.trace import Loop
 from rnnrtl.layers import FloatArray
 
 StateValues = dict[str, dict[str, FloatArray]]

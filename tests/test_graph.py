@@ -15,8 +15,9 @@ from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.generation import generate
 from rnnrtl.graph import evaluate as evaluate_module
 from rnnrtl.graph.evaluate import evaluate, plan
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.nodes import Clamp, Constant, Node, State
-from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.trace import trace
 from rnnrtl.graph.vectors import blend, input_vector
 from rnnrtl.network import Network
 from tests.error_bound import error_bound

@@ -15,11 +15,11 @@ from rnnrtl.fixedpoint import Format, Overflow, Precision, Rounding
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.generation import generate
 from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import RomRead, look_up
 from rnnrtl.graph.lowering import Operation, Product, lowered
 from rnnrtl.graph.nodes import MatVec, Node, RoundShift
 from rnnrtl.graph.program import Program
-from rnnrtl.graph.trace import Graph
 from rnnrtl.graph.unroll import trace_unrolled
 from rnnrtl.graph.vectors import input_vector, matvec
 from tests.networks import CELLS, dense, inputs, network, recurrent

@@ -14,9 +14,9 @@ from rnnrtl.errors import PrecisionError
 from rnnrtl.fixedpoint import Format, Overflow, Rounding
 from rnnrtl.fixedpoint.arithmetic import clamp, magnitude
 from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import read_table
 from rnnrtl.graph.nodes import Node
-from rnnrtl.graph.trace import Graph
 from rnnrtl.graph.vectors import input_vector
 from rnnrtl.lut.functions import FUNCTIONS
 from rnnrtl.lut.measure import apply, max_error_lsb

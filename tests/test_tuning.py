@@ -14,7 +14,8 @@ import rnnrtl
 from rnnrtl.errors import InputError, PrecisionError, PrecisionWarning
 from rnnrtl.fixedpoint import Format, Precision
 from rnnrtl.generation import generate
-from rnnrtl.graph.trace import Graph, trace
+from rnnrtl.graph.graph import Graph
+from rnnrtl.graph.trace import trace
 from rnnrtl.layers import Dense
 from rnnrtl.network import Network
 from rnnrtl.tuning import find_precision

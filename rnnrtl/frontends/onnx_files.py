@@ -22,6 +22,7 @@ from rnnrtl.frontends.onnx_arrays import COMPUTES, MOVES, bounded
 from rnnrtl.frontends.onnx_graph import Graph, Node, cast_type, read_graph
 from rnnrtl.frontends.onnx_layers import ACTIVATIONS, CELLS, dense, recurrent
 from rnnrtl.frontends.onnx_norms import NORMALISATIONS, by_unit
+from rnnrtl.frontends.onnx_numbering import Numbering
 from rnnrtl.frontends.onnx_pooling import REDUCTIONS, pooling, reduced_axis, without_axis
 from rnnrtl.frontends.onnx_reshaping import reshaped
 from rnnrtl.frontends.state_dict import with_sequences
@@ -72,12 +73,7 @@ class _Data:
 
 
 class _Run:
-    """Runs the graph once, adding layers as it comes to them.
-
-    The current layer's outputs are numbered from `_start`: position * units + unit, where position
-    is the place in the first two axes of the input, (batch, steps) or (steps, batch). After all of
-    them come positions for the last states of both directions of each sequence.
-    """
+    """Runs the graph once, adding layers as it comes to them."""
 
     def __init__(self, graph: Graph, lengths: tuple[int, int]) -> None:
         self._graph = graph
@@ -87,23 +83,20 @@ class _Run:
                 f"the input {graph.input!r} has shape {shape}, expected (batch, steps, features) "
                 "or (batch, features), with the number of features given"
             )
-        self._lengths = tuple(given or trial for given, trial in zip(shape, lengths, strict=False))
-        if len(shape) == 2:
-            self._lengths = (self._lengths[0], 1)
-        self._units: int = shape[-1]
-        self._steps_axis: int | None = None  # of the input; known from the first recurrent layer
-        self._chain = Chain()
-        self._start = 0
-        self._work = 0
-        positions = self._lengths[0] * self._lengths[1]
-        if positions * self._units > _WORK:
+        first, second = shape[0] or lengths[0], 1
+        if len(shape) == 3:
+            second = shape[1] or lengths[1]
+        units: int = shape[-1]
+        if first * second * units > _WORK:
             raise ModelError(f"the input {graph.input!r} has shape {shape}: too large")
-        numbers = np.arange(positions * self._units)
+        self._chain = Chain()
+        self._now = Numbering((first, second), units)
+        self._work = 0
+        numbers = np.arange(first * second * units)
         self._values: dict[str, Any] = dict(graph.constants)
-        self._values[graph.input] = _Data(numbers.reshape(*self._input_lengths(), self._units))
-
-    def _input_lengths(self) -> tuple[int, ...]:
-        return self._lengths[: len(self._graph.shape) - 1]
+        self._values[graph.input] = _Data(
+            numbers.reshape(*(first, second)[: len(shape) - 1], units)
+        )
 
     def network(self) -> Network:
         """Run the graph and return what it computes."""
@@ -125,7 +118,8 @@ class _Run:
                 raise ModelError(f"{node}: the graph makes more numbers than are read")
         sequences, last_output = self._ending()
         # The axis of the steps is known only with a recurrent layer.
-        steps = self._graph.shape[self._steps_axis] if self._steps_axis is not None else None
+        axis = self._now.steps_axis
+        steps = self._graph.shape[axis] if axis is not None else None
         layers = self._chain.finished()
         return Network(with_sequences(layers, last=sequences, last_output=last_output), steps)
 
@@ -197,46 +191,23 @@ class _Run:
             )
         return self._values[name]
 
-    def _earlier(self, node: Node) -> UnsupportedError:
-        return UnsupportedError(
-            f"{node} takes what an earlier layer gave: only layers one after the other are "
-            "supported"
-        )
-
-    def _positions(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the position of each row of `data`, of the current layer's whole vectors."""
-        numbers = data - self._start
-        count = self._room() * self._units
-        if data.ndim == 0 or np.any(numbers < 0) or np.any(numbers >= count):
-            raise self._earlier(node)
-        rows = numbers[..., :1]
-        if (
-            data.shape[-1] != self._units
-            or np.any(rows % self._units)
-            or np.any(numbers != rows + np.arange(self._units))
-        ):
-            raise UnsupportedError(f"{node} takes parts of a vector, or vectors of several steps")
-        return rows[..., 0] // self._units
-
     def _changed(self, node: Node, data: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return what a layer takes, behind one that changes the steps where those are others.
 
         `data` is (steps, batch, lanes), or (batch, lanes) where it may be one vector a sequence.
         """
-        axis = self._steps_axis
-        if axis is None or (data.shape[-1:] == (self._units,) and data.ndim == 2):
+        now, axis = self._now, self._now.steps_axis
+        if axis is None or (data.shape[-1:] == (now.units,) and data.ndim == 2):
             return data
-        order = self._order(axis)
-        numbers = data - self._start
-        whole = order[..., None] * self._units + np.arange(self._units)
-        if any(np.array_equal(numbers, steps) for steps in (whole, whole[::-1])):
+        order = now.order()
+        whole = now.of(order)
+        if any(np.array_equal(data, steps) for steps in (whole, whole[::-1])):
             return data
         ends = self._ends_at_last_step()
-        layer = reshaped(self._free("reshape"), numbers, order, self._units, ends=ends)
+        layer = reshaped(self._free("reshape"), data - now.start, order, now.units, ends=ends)
         if layer is None:
             return data
-        before = any(isinstance(each, Reshape) for each in self._chain.layers)
-        if layer.steps and not before and not self._graph.shape[axis]:
+        if layer.steps and not self._fixed_steps(axis):
             raise UnsupportedError(
                 f"{node} takes all steps at once, and the file leaves open how many there are: "
                 "export the model with a fixed number of steps"
@@ -244,26 +215,22 @@ class _Run:
         self._chain.add(layer)
         steps, batch = layer.output_steps or 1, order.shape[1]
         bounded(node, steps * batch * layer.outputs)
-        lengths = (steps, batch) if axis == 0 else (batch, steps)
-        positions = np.arange(steps * batch).reshape(lengths)
-        given = self._numbered(positions if axis == 0 else positions.T, layer.outputs).numbers
-        self._lengths = lengths
+        now.next(layer.outputs)
+        now.lengths = (steps, batch) if axis == 0 else (batch, steps)
+        given = now.of(now.order())
         return given if layer.return_sequences else given[-1]
+
+    def _fixed_steps(self, axis: int) -> int | None:
+        """Return how many steps there are; None where the file leaves it open."""
+        if any(isinstance(layer, Reshape) for layer in self._chain.layers):
+            return self._now.lengths[axis]
+        found: int | None = self._graph.shape[axis]
+        return found
 
     def _ends_at_last_step(self) -> bool:
         """Tell whether a layer's last state is what it gives at the last step."""
         steps = [each for each in self._chain.layers if isinstance(each, Recurrent | Bidirectional)]
         return not (steps and isinstance(steps[-1], Bidirectional))
-
-    def _room(self) -> int:
-        """Return how many positions there are at most."""
-        return 2 * self._lengths[0] * self._lengths[1]
-
-    def _numbered(self, positions: NDArray[np.int64], units: int) -> _Data:
-        """Give a new layer's outputs numbers, a row for each position."""
-        self._start += self._room() * self._units
-        self._units = units
-        return _Data(self._start + positions[..., None] * units + np.arange(units))
 
     def _name(self, node: Node, kind: str = "dense") -> str:
         """Return a name for a layer: its module's, where PyTorch's exporter says it, or `kind`."""
@@ -277,11 +244,6 @@ class _Run:
             number += 1
         return found
 
-    def _order(self, steps_axis: int) -> NDArray[np.int64]:
-        """Return the positions by (step, sequence)."""
-        positions = np.arange(self._lengths[0] * self._lengths[1]).reshape(self._lengths)
-        return positions if steps_axis == 0 else positions.T
-
     def _recurrent(self, node: Node, values: Sequence[Any]) -> Sequence[Any]:
         if not isinstance(values[0], _Data) or values[0].numbers.ndim != 3:
             raise UnsupportedError(f"{node} does not take a sequence")
@@ -289,25 +251,25 @@ class _Run:
         layer = recurrent(node, self._name(node, node.operator.lower()), values, steps)
         layout = node.get("layout", 0)
         numbers = values[0].numbers.swapaxes(0, 1) if layout else values[0].numbers
-        rows = self._positions(node, self._changed(node, numbers))
+        rows = self._now.positions(node, self._changed(node, numbers))
         reverse = node.get("direction", "forward") == "reverse"
         backwards = self._reads_backwards(node, rows[::-1] if reverse else rows)
         if backwards:
             if isinstance(layer, Bidirectional):
                 raise self._disordered(node)
             layer = replace(layer, go_backwards=True)
-        if layer.features != self._units:
-            raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
+        if layer.features != self._now.units:
+            raise ModelError(f"{node} takes {layer.features} features, not {self._now.units}")
         bounded(node, rows.size * layer.outputs)
         self._chain.add(layer)
-        order = self._order(self._steps_axis or 0)
-        every = self._numbered(order, layer.outputs).numbers  # (steps, batch, units), as it reads
+        order = self._now.order()
+        self._now.next(layer.outputs)
+        every = self._now.of(order)  # (steps, batch, units), as it reads
         last = every[-1]
         count = 1
         if isinstance(layer, Bidirectional):
             count = 2
-            place = self._lengths[0] * self._lengths[1] + np.arange(order.shape[1])
-            last = self._start + place[:, None] * self._units + np.arange(self._units)
+            last = self._now.of(self._now.states())
         # To (steps, directions, batch, units), or batch first.
         every = every[::-1] if reverse else every
         every = every.reshape(*order.shape, count, -1)
@@ -318,14 +280,15 @@ class _Run:
 
     def _reads_backwards(self, node: Node, rows: NDArray[np.int64]) -> bool:
         """Tell in which order positions (steps, batch) are read; find out the axis of the steps."""
-        axes = [1, 0] if self._steps_axis is None else [self._steps_axis]
+        known = self._now.steps_axis
+        axes = [1, 0] if known is None else [known]
         for backwards in (False, True):
             for axis in axes:  # both fit only where there is one step of one sequence
-                order = self._order(axis)
+                order = self._now.order(axis)
                 if len(self._graph.shape) == 3 and np.array_equal(
                     order[::-1] if backwards else order, rows
                 ):
-                    self._steps_axis = axis
+                    self._now.steps_axis = axis
                     return backwards
         raise self._disordered(node)
 
@@ -334,17 +297,17 @@ class _Run:
 
     def _activation(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         data = self._changed(node, data) if data.ndim == 2 else data
-        rows = self._positions(node, data)
+        rows = self._now.positions(node, data)
         activation = ACTIVATIONS[node.operator](node, values, data.ndim, self._graph.opset)
-        self._chain.activate(self._name(node, activation), activation, self._units)
-        return self._numbered(rows, self._units)
+        self._chain.activate(self._name(node, activation), activation, self._now.units)
+        return self._numbered(rows, self._now.units)
 
     def _dense(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         data = self._changed(node, data) if data.ndim == 2 else data
-        rows = self._positions(node, data)
+        rows = self._now.positions(node, data)
         layer = dense(node, self._name(node), values)
-        if layer.features != self._units:
-            raise ModelError(f"{node} takes {layer.features} features, not {self._units}")
+        if layer.features != self._now.units:
+            raise ModelError(f"{node} takes {layer.features} features, not {self._now.units}")
         if node.operator == "Gemm" and (data.ndim != 2 or node.get("transA", 0)):
             raise UnsupportedError(f"{node}: transA or an input of {data.ndim} axes")
         bounded(node, rows.size * layer.units)
@@ -353,28 +316,31 @@ class _Run:
 
     def _pooled(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         """Make all steps of each sequence one; the axis of the steps must be known."""
-        if self._steps_axis is None:
+        if self._now.steps_axis is None:
             raise self._unsupported(node)
         axis = reduced_axis(node, values, data.ndim)
-        rows = self._positions(node, data)
-        last = without_axis(node, rows, axis, self._order(self._steps_axis))
-        steps = self._graph.shape[self._steps_axis]
-        self._chain.add(pooling(node, self._name(node, "pooling"), self._units, steps))
-        return self._numbered(last, self._units)
+        rows = self._now.positions(node, data)
+        last = without_axis(node, rows, axis, self._now.order())
+        steps = self._fixed_steps(self._now.steps_axis)
+        self._chain.add(pooling(node, self._name(node, "pooling"), self._now.units, steps))
+        return self._numbered(last, self._now.units)
 
     def _affine(self, node: Node, values: Sequence[Any], data: NDArray[np.int64]) -> _Data:
         """Scale and move each feature, wherever it stands in `data`."""
-        numbers = data - self._start
-        if np.any(numbers < 0):
-            raise self._earlier(node)
+        now = self._now
+        numbers = now.relative(node, data)
         scale, offset = (
-            by_unit(node, part, numbers % self._units, self._units)
+            by_unit(node, part, numbers % now.units, now.units)
             for part in NORMALISATIONS[node.operator](node, values, data.ndim)
         )
         self._chain.affine(self._name(node, "norm"), Affine(scale, offset))
-        before = self._start
-        self._start += self._room() * self._units
-        return _Data(data - before + self._start)
+        now.next(now.units)
+        return _Data(numbers + now.start)
+
+    def _numbered(self, positions: NDArray[np.int64], units: int) -> _Data:
+        """Return a new layer's outputs, a row for each position."""
+        self._now.next(units)
+        return _Data(self._now.of(positions))
 
     def _ending(self) -> tuple[bool, bool]:
         """Tell whether the output is every step, and else whether it is the output of the last one.
@@ -384,19 +350,18 @@ class _Run:
         output = self._values.get(self._graph.output)
         if not isinstance(output, _Data) or not self._chain.finished():
             raise UnsupportedError(f"the output {self._graph.output!r} comes from no layer")
-        order = self._order(self._steps_axis or 0)
+        now = self._now
+        order = now.order()
         found = output.numbers.ravel()
         wanted: dict[bool, tuple[tuple[NDArray[np.int64], bool], ...]] = {
             True: ((order, False), (order.T, False))
         }
-        if self._steps_axis is not None:
-            states = order.size + np.arange(order.shape[1])
-            wanted[False] = ((order[-1], True), (states, False))
+        if now.steps_axis is not None:
+            wanted[False] = ((order[-1], True), (now.states(), False))
         # With one step both are the same: then the number of axes tells.
         for sequences in (output.numbers.ndim > 2, output.numbers.ndim <= 2):
             for positions, last_output in wanted.get(sequences, ()):
-                numbers = positions[..., None] * self._units + np.arange(self._units)
-                if np.array_equal(found, self._start + numbers.ravel()):
+                if np.array_equal(found, now.of(positions).ravel()):
                     return sequences, last_output
         raise UnsupportedError(
             f"the output {self._graph.output!r} is neither every step nor the last one of the last "

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnrtl.fixedpoint.exact import IntArray, matmul
+from rnnrtl.graph.graph import Graph, Loop
 from rnnrtl.graph.memories import Gathering, Played, Reshaped
 from rnnrtl.graph.nodes import Constant, Joined, LastStep, MatVec, Node, Part, State
-from rnnrtl.graph.trace import Graph, Loop
 
 CHUNK = 512
 """Sequences evaluated at a time: arrays stay in the cache, and memory is bounded."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnrtl.graph.graph import Graph, topological
 from rnnrtl.graph.memories import Queue, Reshaped
 from rnnrtl.graph.nodes import LastStep, MatVec, Node, Part
 from rnnrtl.graph.stages import copied, word_of
-from rnnrtl.graph.trace import Graph, topological
 
 
 def head_apart(graph: Graph, products: int) -> Graph:

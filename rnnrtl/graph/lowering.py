@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnrtl.graph.composed import Composed, compose
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import RomRead
 from rnnrtl.graph.nodes import Constant, LastStep, MatVec, Node, RoundShift, ShiftRight, State, Wrap
 from rnnrtl.graph.sums import EXACT, Sum, magnitudes, reach_of_product, sum_of
-from rnnrtl.graph.trace import Graph
 
 EXACT_FLOAT32 = 1 << 24
 

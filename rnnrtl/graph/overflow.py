@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from rnnrtl.fixedpoint.exact import IntArray, rounded_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.graph.evaluate import evaluate
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import LookedUp, Mirror, RomRead
 from rnnrtl.graph.nodes import Bounded, Node
-from rnnrtl.graph.trace import Graph
 from rnnrtl.lut.table import Table
 
 

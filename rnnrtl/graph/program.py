@@ -13,11 +13,11 @@ import numpy as np
 from rnnrtl.errors import InputError
 from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.graph.evaluate import apply
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lowering import Array, Operation, Product, lowered
 from rnnrtl.graph.nodes import Constant, Joined, LastStep, Node, Part, State
 from rnnrtl.graph.stages import stages
 from rnnrtl.graph.sums import EXACT
-from rnnrtl.graph.trace import Graph
 
 CACHE_BYTES = 1 << 21
 """What all arrays of a time step may take: those in use then stay in a core's own caches."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rnnrtl.fixedpoint.format import Format
+from rnnrtl.graph.graph import Graph, Loop
 from rnnrtl.graph.memories import Memory, Played, Reshaped, Reversal, Stored
 from rnnrtl.graph.nodes import Input, Joined, Node, Part
-from rnnrtl.graph.trace import Graph, Loop
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,146 +1,23 @@
 """From a network and its precision to a graph of exact operations with proved ranges."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rnnrtl import cells
 from rnnrtl.cells.numbers import Formats
-from rnnrtl.errors import PrecisionError
-from rnnrtl.fixedpoint.exact import to_codes
 from rnnrtl.fixedpoint.format import Format
 from rnnrtl.fixedpoint.precision import Precision
-from rnnrtl.graph.lookup import column, look_up
-from rnnrtl.graph.masks import all_equal, filling, select
+from rnnrtl.graph.graph import Graph, Loop, topological
+from rnnrtl.graph.loops import looped
+from rnnrtl.graph.masks import filling
 from rnnrtl.graph.memories import gathered, mirrored, played, scattered
-from rnnrtl.graph.nodes import Node, State, constant
+from rnnrtl.graph.nodes import Node
+from rnnrtl.graph.numbers import Traced
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.graph.vectors import (
-    argmax,
-    blend,
-    input_vector,
-    joined,
-    matvec,
-    maximum,
-    reordered,
-    total,
-)
+from rnnrtl.graph.vectors import input_vector, reordered
 from rnnrtl.graph.weights import check_weights
 from rnnrtl.layers import Bidirectional, Dense, Embedding, Layer, Recurrent, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB
 from rnnrtl.network import Network
-
-_ASCENTS = 4  # range iterations before a state's range is taken to be its whole format
-
-_WIDEST = 256  # bits that no state of exact numbers reaches
-
-
-@dataclass(frozen=True, eq=False)
-class Loop:
-    """The recurrence of one layer: each state vector and what it becomes."""
-
-    layer: str
-    states: tuple[tuple[State, Node], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """One time step of a network, as nodes.
-
-    Members
-    -------
-    input, output : the vectors of a step and of the result
-    input_format, output_format : of the two
-    loops : the recurrent layers, in order
-    layer_of : node -> name of its layer
-    return_sequences : whether there is a result every step or one a sequence
-    ended : the states after the step, or the last step, of which the result is, where they are
-        given out with it: those of the loops, in their order
-    """
-
-    input: Node
-    output: Node
-    input_format: Format
-    output_format: Format
-    loops: tuple[Loop, ...]
-    layer_of: Mapping[Node, str]
-    return_sequences: bool
-    ended: tuple[Node, ...] = ()
-
-    def nodes(self) -> list[Node]:
-        """Return every node, arguments before what uses them."""
-        ends = [following for loop in self.loops for _, following in loop.states]
-        return list(topological([self.input, *ends, *self.ended, self.output]))
-
-
-@dataclass(frozen=True)
-class Traced:
-    """Weights as constants of a graph. Implements `cells.numbers.Numbers`.
-
-    Members
-    -------
-    few_products : rather few products than as early ones as can be
-    table_error : bound of the error of tables, in LSB of what they give
-    """
-
-    few_products: bool = False
-    table_error: float = BOUND_LSB
-
-    def constant(self, values: NDArray[np.float64], form: Format) -> Node:
-        return constant(_weight_codes(values, form).tolist(), form.fraction_bits)
-
-    def matvec(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
-        return matvec(_weight_codes(matrix, form), form.fraction_bits, x)
-
-    def column(self, matrix: NDArray[np.float64], form: Format, x: Node) -> Node:
-        return column(_weight_codes(matrix, form), form.fraction_bits, x)
-
-    def zero(self, x: Node) -> Node:
-        return constant([0] * x.size, x.fraction_bits)
-
-    def lowest(self, x: Node) -> Node:
-        return constant(x.lowest, x.fraction_bits)
-
-    def total(self, a: Node, x: Node, most: int) -> Node:
-        return total(a, x, most)
-
-    def joined(self, vectors: Sequence[Node]) -> Node:
-        return joined(vectors)
-
-    def maximum(self, a: Node, b: Node) -> Node:
-        return maximum(a, b)
-
-    def all_equal(self, x: Node, value: float, form: Format) -> Node:
-        code = float(value) * 2.0**x.fraction_bits
-        if code != int(code) or not min(x.lowest) <= code <= max(x.highest):
-            raise PrecisionError(
-                f"mask_value {value:g} is no value of {form}, the input's format: give an input "
-                "format that has it"
-            )
-        return all_equal(x, int(code))
-
-    def select(self, condition: Node, a: Node, b: Node) -> Node:
-        return select(condition, a, b)
-
-    def lookup(
-        self, x: Node, function: str, output: Format, input_: Format, *, fast: bool = False
-    ) -> Node:
-        return look_up(function, x, input_, output, fast=fast, bound=self.table_error)
-
-    def masked(self, network: Network, x: Node, form: Format) -> Node | None:
-        """Return whether a step of the input is masked, one lane; None where none can be."""
-        if network.mask_value is None:
-            return None
-        return self.all_equal(x, network.mask_value, form).named("masked")
-
-    def argmax(self, x: Node) -> Node:
-        return argmax(x)
-
-    def blend(self, z: Node, a: Node, b: Node) -> Node:
-        return blend(z, a, b, products=1 if self.few_products else 2)
 
 
 def trace(
@@ -226,7 +103,7 @@ class _Tracer:
         """Return what a layer gives at a step, for which x is given."""
         form = self._form(layer)
         check_weights(layer, form)
-        loop, given = _loop(layer, x, form, self._numbers, self._masked, any_state=self._any_state)
+        loop, given = looped(layer, x, form, self._numbers, self._masked, any_state=self._any_state)
         if layer.lost:
             seen, following, self._masked = filling(layer.lost, self._masked)
             loop = Loop(loop.layer, (*loop.states, (seen, following)))
@@ -327,90 +204,3 @@ class _Tracer:
         for node in topological([end]):
             self.layer_of.setdefault(node, layer.name)
         return end
-
-
-def _loop(
-    layer: Stepping,
-    x: Node,
-    form: Formats,
-    numbers: Traced,
-    masked: Node | None = None,
-    *,
-    any_state: bool = False,
-) -> tuple[Loop, Node]:
-    """Trace a step of a layer with state ranges that hold at every step; return what it gives, too.
-
-    The ranges are a fixed point of the step, found from the initial state upwards. Where they keep
-    growing they are taken to be as wide as their format, or wider than any sum: an LSTM's cell
-    state ends in `.to(format)`, and what has no format is bounded where it is made. A last pass
-    then narrows them to that, and what reads them. A layer that may begin from `any_state` has the
-    ranges of the formats.
-    """
-    initial = cells.initial(layer, x, numbers, form)
-    widths = {name: form(t).width if t else _WIDEST for name, t in layer.states.items()}
-    ranges = {name: (start.lowest, start.lowest) for name, start in initial.items()}
-
-    def traced() -> tuple[Loop, Node]:
-        states = {
-            name: State((), s.fraction_bits, *ranges[name], name=name, initial=s.lowest)
-            for name, s in initial.items()
-        }
-        following = cells.step(layer, x, states, numbers, form, masked)
-        loop = Loop(layer.name, tuple((states[name], following[name]) for name in initial))
-        return loop, following["h"]
-
-    def reached(loop: Loop) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-        return {
-            state.name: (
-                tuple(map(min, following.lowest, state.initial)),
-                tuple(map(max, following.highest, state.initial)),
-            )
-            for state, following in loop.states
-        }
-
-    def whole(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        half, lanes = 1 << (widths[name] - 1), initial[name].size
-        return (-half,) * lanes, (half - 1,) * lanes
-
-    if any_state:
-        ranges = {name: whole(name) for name in initial}
-        return traced()
-    for ascent in range(_ASCENTS + len(initial) + 1):
-        loop, _ = traced()
-        found = reached(loop)
-        grown = {
-            name: (
-                tuple(map(min, found[name][0], ranges[name][0])),
-                tuple(map(max, found[name][1], ranges[name][1])),
-            )
-            for name in initial
-        }
-        if grown == ranges:
-            break
-        for name in widths:
-            if ascent >= _ASCENTS and grown[name] != ranges[name]:
-                grown[name] = whole(name)
-        ranges = grown
-    ranges = reached(loop)
-    return traced()
-
-
-def _weight_codes(values: NDArray[np.float64], form: Format) -> NDArray[np.int64]:
-    codes: NDArray[np.int64] = to_codes(values, form)
-    return codes
-
-
-def topological(ends: list[Node]) -> Iterator[Node]:
-    """Yield nodes and all that they are computed from, arguments before what uses them."""
-    done: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(end, False) for end in reversed(ends)]
-    while stack:
-        node, expanded = stack.pop()
-        if node in done:
-            continue
-        if expanded:
-            done.add(node)
-            yield node
-        else:
-            stack.append((node, True))
-            stack.extend((arg, False) for arg in reversed(node.args))

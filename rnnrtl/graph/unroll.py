@@ -5,9 +5,10 @@ from functools import partial
 
 from rnnrtl import cells
 from rnnrtl.fixedpoint.precision import Precision
+from rnnrtl.graph.graph import Graph, topological
 from rnnrtl.graph.nodes import Node, part
+from rnnrtl.graph.numbers import Traced
 from rnnrtl.graph.tensors import tensors
-from rnnrtl.graph.trace import Graph, Traced, topological
 from rnnrtl.graph.vectors import input_vector, joined, reordered
 from rnnrtl.layers import Bidirectional, Dense, Embedding, Layer, Reshape, Stepping
 from rnnrtl.lut.search import BOUND_LSB

@@ -8,8 +8,8 @@ sequence's last step, the rows of the dense layers that follow.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnnrtl.graph.graph import Graph, Loop
 from rnnrtl.graph.nodes import Joined, LastStep, MatVec, Node, Part
-from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.folding import Column, turn_constants, turn_terms
 from rnnrtl.schedule.linear import Linear, Sums
 from rnnrtl.schedule.operations import Op

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import Plan, Recurrence
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import ColumnRead, RomRead
 from rnnrtl.graph.masks import unmasked
 from rnnrtl.graph.nodes import (
@@ -20,7 +21,6 @@ from rnnrtl.graph.nodes import (
     State,
     Subtract,
 )
-from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.delays import Delays
 from rnnrtl.schedule.kinds import KINDS, changes_nothing, delay_of, titles_of
 from rnnrtl.schedule.linear import Linear, Sums, is_sum, product_of

@@ -4,8 +4,8 @@ from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from rnnrtl.fixedpoint.exact import IntArray
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.nodes import Add, Constant, MatVec, Node, Proved, ShiftLeft, Subtract
-from rnnrtl.graph.trace import Graph
 from rnnrtl.schedule.operations import Op
 
 LINEAR = (Add, Subtract, MatVec, ShiftLeft)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rnnrtl.graph.evaluate import plan
+from rnnrtl.graph.graph import Graph, Loop
 from rnnrtl.graph.masks import unmasked
-from rnnrtl.graph.trace import Graph, Loop
 from rnnrtl.schedule.array import candidates
 from rnnrtl.schedule.delays import Delays, delays_of
 from rnnrtl.schedule.expand import Choices, Expansion

@@ -11,9 +11,9 @@ It counts the graph that becomes hardware, so that proved ranges, not formats, g
   where registers are, and 64 bits a LUT for weights.
 """
 
+from rnnrtl.graph.graph import Graph
 from rnnrtl.graph.lookup import RomRead
 from rnnrtl.graph.nodes import Add, MatVec, Multiply, Node, RoundShift, ShiftRight, State, Subtract
-from rnnrtl.graph.trace import Graph
 
 BLOCK_LUT = 100
 KEPT_LUT = 0.5
