@@ -86,7 +86,8 @@ def test_fewer_multipliers_than_gates(
     design = designed(
         net_of(cell, sequences), mode, strategy="dsp", reuse_factor=-(-products // multipliers)
     )
-    check(design, disturbed=(multipliers, mode) in ((2, "static"), (3, "interleaved")))
+    some = mode == "static" if multipliers == 2 else cell == "lstm" and not sequences
+    check(design, disturbed=some)
     assert design.schedule.multipliers == multipliers
     assert len(re.findall(r" \$signed\(.*\) \* | \* ", design.verilog)) == multipliers
     assert f"| multipliers | {multipliers} |" in design.report()
