@@ -1,19 +1,18 @@
 """Keras' Flatten, RepeatVector, Permute and Reshape: the order of what flows there."""
 
 import math
-
-import numpy as np
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rnnrtl.errors import ModelError, UnsupportedError
-from rnnrtl.fixedpoint.exact import IntArray
 from rnnrtl.frontends.keras_config import Spec
 from rnnrtl.frontends.keras_options import check_options
 from rnnrtl.frontends.keras_shapes import Shape
 from rnnrtl.frontends.names import identifier
 from rnnrtl.frontends.values import brief
-from rnnrtl.layers import Reshape
+from rnnrtl.layers import Reshape, flatten, permute, repeat_vector, reshape
 
-KINDS = ("Flatten", "RepeatVector", "Permute", "Reshape")
+Lengths = tuple[int | None, ...]
 
 
 def reshaped(spec: Spec, shape: Shape, features: int, *, first: bool) -> Reshape | None:
@@ -22,40 +21,36 @@ def reshaped(spec: Spec, shape: Shape, features: int, *, first: bool) -> Reshape
     None where it leaves them as they are. `first` says whether no step has been read yet, so that
     a vector is a sequence of one step.
     """
-    lengths = (shape.steps, features) if shape.sequence else (features,)
-    order = _ORDERS[spec.kind](spec, lengths)
-    if order is None:
-        return None
-    taken = 1 if first and not shape.sequence else shape.steps if shape.sequence else None
-    return Reshape(identifier(spec.name), taken, features, order)
+    layer = _LAYERS[spec.kind](spec, (shape.steps, features) if shape.sequence else (features,))
+    return replace(layer, steps=1) if layer and first and not shape.sequence else layer
 
 
-def _flatten(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray | None:
+def _flatten(spec: Spec, lengths: Lengths) -> Reshape | None:
     check_options(spec, "data_format")
     if spec.given("data_format", default="channels_last") != "channels_last":
         value = brief(spec.options["data_format"])
         raise UnsupportedError(f"{spec}: data_format={value} is not supported")
-    return None if len(lengths) == 1 else _counted(spec, lengths).ravel()
+    return None if len(lengths) == 1 else flatten(identifier(spec.name), *_known(spec, lengths))
 
 
-def _repeat(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray:
+def _repeat(spec: Spec, lengths: Lengths) -> Reshape:
     check_options(spec, "n")
     if len(lengths) != 1:
         raise ModelError(f"{spec} needs a vector, but what comes before it gives a sequence")
-    return np.tile(_counted(spec, lengths), (spec.count("n"), 1))
+    return repeat_vector(identifier(spec.name), spec.count("n"), *_known(spec, lengths))
 
 
-def _permute(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray | None:
+def _permute(spec: Spec, lengths: Lengths) -> Reshape | None:
     check_options(spec, "dims")
     dims = _listed(spec.options.get("dims"))
     if dims == list(range(1, len(lengths) + 1)):
         return None
     if dims != [2, 1] or len(lengths) != 2:
         raise ModelError(f"{spec}: dims={brief(dims)} does not fit {len(lengths)} axes")
-    return _counted(spec, lengths).T
+    return permute(identifier(spec.name), *_known(spec, lengths))
 
 
-def _reshape(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray | None:
+def _reshape(spec: Spec, lengths: Lengths) -> Reshape | None:
     check_options(spec, "target_shape")
     target = _listed(spec.options.get("target_shape"))
     if not isinstance(target, list) or not all(type(n) is int and n for n in target):
@@ -64,35 +59,35 @@ def _reshape(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray | None:
         given in (-1, length) for given, length in zip(target, lengths, strict=True)
     ):
         return None
-    order = _counted(spec, lengths)
+    taken = _known(spec, lengths)
     if len(target) > 2:
         raise UnsupportedError(
             f"{spec}: target_shape={brief(target)} is not supported, only (steps, features) or "
             "(features,)"
         )
-    known = math.prod(n for n in target if n != -1)
-    if target.count(-1) > 1 or min(target) < -1 or order.size % known:
-        raise ModelError(f"{spec}: target_shape={brief(target)} does not fit {order.size} values")
-    if -1 not in target and known != order.size:
-        raise ModelError(f"{spec}: target_shape={brief(target)} does not fit {order.size} values")
-    return order.reshape(target)
+    size, known = math.prod(taken), math.prod(n for n in target if n != -1)
+    given = [size // known if n == -1 else n for n in target]
+    if target.count(-1) > 1 or min(target) < -1 or math.prod(given) != size:
+        raise ModelError(f"{spec}: target_shape={brief(target)} does not fit {size} values")
+    return reshape(identifier(spec.name), taken, tuple(given))
 
 
-_ORDERS = {
+_LAYERS: Mapping[str, Callable[[Spec, Lengths], Reshape | None]] = {
     "Flatten": _flatten, "RepeatVector": _repeat, "Permute": _permute, "Reshape": _reshape,
 }  # fmt: skip
+KINDS = tuple(_LAYERS)
 
 
 def _listed(value: object) -> object:
     return value.get("items") if isinstance(value, dict) else value  # a tuple, in some versions
 
 
-def _counted(spec: Spec, lengths: tuple[int | None, ...]) -> IntArray:
-    """Return the numbers of all values, of the shape that they have."""
-    if None in lengths:
+def _known(spec: Spec, lengths: Lengths) -> tuple[int, ...]:
+    """Return the lengths, all of which must be said."""
+    known = tuple(length for length in lengths if length is not None)
+    if len(known) < len(lengths):
         raise ModelError(
             f"{spec} takes all steps at once, and the configuration leaves open how many there "
             "are: save a model whose input has a fixed number of steps"
         )
-    sizes = [int(n) for n in lengths if n is not None]
-    return np.arange(math.prod(sizes)).reshape(sizes)
+    return known
