@@ -90,17 +90,28 @@ class Design:
     def schedule(self) -> Schedule:
         """Which operation in which cycle; its figures are those that `simulate` measures."""
         with collecting_seldom():
-            steps, parts = self.network.steps, []
-            for stage in self.stages:
-                steps = stage.memory.steps_given(steps) if stage.memory else steps
-                parts.append(self._scheduled(stage.graph, steps))
-            # A stage of one beat a sequence has as much time for it as a step takes elsewhere.
-            between = max(part.step_cycles for part in parts)
-            if self.network.steps is not None:  # in turns, sequences may be shorter than a step
-                between = min(between, max(part.interval_of(part.steps or 1) for part in parts))
-            for number, stage in enumerate(self.stages if self._balanced else ()):
-                if between > 1 == parts[number].steps and not stage.graph.loops:
-                    parts[number] = self._scheduled(stage.graph, 1, between)
+            return self._in_series()
+
+    def _in_series(self) -> Schedule:
+        steps, taken = self.network.steps, list[int | None]()
+        for stage in self.stages:
+            steps = stage.memory.steps_given(steps) if stage.memory else steps
+            taken.append(steps)
+        each = list(zip(self.stages, taken, strict=True))
+        # A stage of one beat a sequence has as much time for it as a step takes elsewhere.
+        busy = {
+            stage: self._scheduled(stage.graph, count)
+            for stage, count in each
+            if stage.graph.loops or count != 1 or not self._balanced
+        }
+        between = max((part.step_cycles for part in busy.values()), default=1)
+        if self.network.steps is not None:  # in turns, sequences may be shorter than a step
+            longest = (part.interval_of(part.steps or 1) for part in busy.values())
+            between = min(between, max(longest, default=1))
+        parts = [
+            busy[stage] if stage in busy else self._scheduled(stage.graph, count, between)
+            for stage, count in each
+        ]
         memories = [stage.memory for stage in self.stages]
         return in_series(parts, memories, self.network.steps) if any(memories) else parts[0]
 
