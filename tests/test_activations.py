@@ -11,8 +11,8 @@ from rnnrtl.network import Network
 from rnnrtl.schedule.reuse import products_of
 from rnnrtl.simulation import SimulatorName
 from tests import float_reference
+from tests.designs import check, designed
 from tests.networks import CELLS, GATED, dense, inputs, network, recurrent, reference
-from tests.test_modes import check, designed
 
 FORMATS = (
     "fixed<10,4>", "fixed<12,3,RND_CONV,SAT_SYM>", "fixed<9,2,RND_ZERO,SAT>", "ap_fixed<8,3>",

@@ -24,8 +24,8 @@ from rnnrtl.layers import (
 from rnnrtl.network import Network
 from rnnrtl.simulate.lint import lint
 from rnnrtl.simulation import SimulatorName
+from tests.designs import designed
 from tests.networks import FEATURES, bidirectional, dense, inputs, network, recurrent, reference
-from tests.test_modes import designed
 
 STEPS = 4
 

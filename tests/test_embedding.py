@@ -16,9 +16,9 @@ from rnnrtl.layers import Embedding
 from rnnrtl.network import Network
 from rnnrtl.simulate.lint import lint
 from rnnrtl.simulation import SimulatorName
+from tests.designs import designed
 from tests.networks import dense, network, recurrent, reference
 from tests.test_convolution import convolution
-from tests.test_modes import designed
 
 STEPS = 3
 FORMATS = {"*": "fixed<9,4>", "input": "fixed<6,6>"}

@@ -13,8 +13,8 @@ from rnnrtl.errors import ModelError
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulation import SimulatorName
+from tests.designs import STEPS, check, designed
 from tests.networks import CELLS, dense, inputs, network, recurrent, reference
-from tests.test_modes import STEPS, check, designed
 
 
 def begun(cell: str, *, sequences: bool = False, scale: float = 0.7) -> Network:

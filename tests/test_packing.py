@@ -7,8 +7,8 @@ from rnnrtl.design import Design
 from rnnrtl.errors import UnsupportedError
 from rnnrtl.schedule import packing
 from rnnrtl.simulation import SimulatorName
+from tests.designs import check, designed
 from tests.networks import GATED
-from tests.test_modes import check, designed
 from tests.test_turns import net_of
 
 

@@ -16,9 +16,9 @@ from rnnrtl.layers import AveragePooling, MaxPooling
 from rnnrtl.network import Network
 from rnnrtl.options import MODES
 from rnnrtl.simulation import SimulatorName
+from tests.designs import STEPS, STRATEGIES, check, designed
 from tests.networks import dense, inputs, network, recurrent, reference
 from tests.test_cli import CLI
-from tests.test_modes import STEPS, STRATEGIES, check, designed
 
 KINDS = ("average", "max")
 

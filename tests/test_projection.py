@@ -15,8 +15,8 @@ from rnnrtl.options import MODES
 from rnnrtl.simulation import SimulatorName
 from rnnrtl.tuning.formats import fitting
 from rnnrtl.tuning.survey import survey
+from tests.designs import STEPS, STRATEGIES, check, designed
 from tests.networks import dense, gates, inputs, network, reference
-from tests.test_modes import STEPS, STRATEGIES, check, designed
 from tests.test_precision import codes_of
 
 

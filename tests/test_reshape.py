@@ -2,11 +2,9 @@
 
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 import rnnrtl
 from rnnrtl.errors import InputError, ModelError, UnsupportedError
@@ -18,8 +16,10 @@ from rnnrtl.layers import Reshape, flatten, permute, repeat_vector, reshape
 from rnnrtl.network import Network
 from rnnrtl.schedule.series import Series
 from rnnrtl.simulation import SimulatorName
+from tests import memory_bench
+from tests.designs import check, designed
+from tests.memory_bench import packed
 from tests.networks import bidirectional, dense, inputs, network, recurrent, reference
-from tests.test_modes import check, designed
 
 STEPS = 3
 
@@ -157,51 +157,7 @@ def test_refused() -> None:
             Reshape("r", None, 3, np.array(order))
 
 
-Beats = list[tuple[int, bool]]
 WIDTH = 4
-
-
-def run(
-    memory: GatheringMemory | ScatteringMemory,
-    offered: Beats,
-    wanted: int,
-    stalls: random.Random | None,
-) -> tuple[Beats, list[int], list[int]]:
-    """Send beats through a memory; return what comes, and the cycles of input and output."""
-    found: Beats = []
-    taken: list[int] = []
-    given: list[int] = []
-
-    async def testbench(context: Any) -> None:
-        cycle = 0
-        while len(found) < wanted:
-            here = len(taken) < len(offered) and not (stalls and stalls.random() < 0.5)
-            word, last = offered[len(taken)] if here else (0, True)
-            ready = not (stalls and stalls.random() < 0.5)
-            context.set(memory.i.valid, here)
-            context.set(memory.i.payload.word, word)
-            context.set(memory.i.payload.last, last)
-            context.set(memory.o.ready, ready)
-            _, _, accepts, valid, out, end = await context.tick().sample(
-                memory.i.ready, memory.o.valid, memory.o.payload.word, memory.o.payload.last
-            )
-            cycle += 1
-            if here and accepts:
-                taken.append(cycle)
-            if ready and valid:
-                found.append((out, bool(end)))
-                given.append(cycle)
-            assert cycle < 50 * (len(offered) + wanted), "it hangs"
-
-    simulator = Simulator(memory)
-    simulator.add_clock(10e-9)
-    simulator.add_testbench(testbench)
-    simulator.run()
-    return found, taken, given
-
-
-def packed(lanes: list[int]) -> int:
-    return sum(lane << (WIDTH * n) for n, lane in enumerate(lanes))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
@@ -209,13 +165,13 @@ def test_a_sequence_becomes_a_word(steps: int) -> None:
     rng = np.random.default_rng(steps)
     words = rng.integers(0, 1 << WIDTH, (4, steps, 2))
     memory = Gathering(2, steps)
-    offered = [(packed(w), t == steps - 1) for s in words.tolist() for t, w in enumerate(s)]
-    expected = [(packed(w), True) for (w,) in memory.played(words).tolist()]
-    found, taken, given = run(GatheringMemory(memory, WIDTH), offered, 4, None)
+    offered = [(packed(w, WIDTH), t == steps - 1) for s in words.tolist() for t, w in enumerate(s)]
+    expected = [(packed(w, WIDTH), True) for (w,) in memory.played(words).tolist()]
+    found, taken, given = memory_bench.run(GatheringMemory(memory, WIDTH), offered, 4)
     assert found == expected
     assert set(np.diff(taken)) <= {1}, "a beat at every edge"
     assert given == [cycle + memory.cycles for cycle in taken[steps - 1 :: steps]]
-    found, *_ = run(GatheringMemory(memory, WIDTH), offered, 4, random.Random(steps))
+    found, *_ = memory_bench.run(GatheringMemory(memory, WIDTH), offered, 4, random.Random(steps))
     assert found == expected
 
 
@@ -225,16 +181,20 @@ def test_a_sequence_becomes_a_word(steps: int) -> None:
 def test_a_word_becomes_a_sequence(order: tuple[tuple[int, ...], ...]) -> None:
     words = np.random.default_rng(1).integers(0, 1 << WIDTH, (4, 4))
     memory = Scattering(4, order)
-    offered = [(packed(w), True) for w in words.tolist()]
+    offered = [(packed(w, WIDTH), True) for w in words.tolist()]
     steps = len(order)
     expected = [
-        (packed(w), t == steps - 1) for s in memory.played(words).tolist() for t, w in enumerate(s)
+        (packed(w, WIDTH), t == steps - 1)
+        for s in memory.played(words).tolist()
+        for t, w in enumerate(s)
     ]
-    found, taken, given = run(ScatteringMemory(memory, WIDTH), offered, 4 * steps, None)
+    found, taken, given = memory_bench.run(ScatteringMemory(memory, WIDTH), offered, 4 * steps)
     assert found == expected
     assert set(np.diff(given)) <= {1}, "a beat at every edge"
     assert given[0] == taken[0] + memory.cycles
-    found, *_ = run(ScatteringMemory(memory, WIDTH), offered, 4 * steps, random.Random(1))
+    found, *_ = memory_bench.run(
+        ScatteringMemory(memory, WIDTH), offered, 4 * steps, random.Random(1)
+    )
     assert found == expected
 
 

@@ -1,27 +1,22 @@
 """The memory that plays sequences from both ends, by itself: order, cycles, stalls, lengths."""
 
 import random
-from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from rnnrtl.graph.memories import Reversal
 from rnnrtl.hardware.reversal import ReversalMemory
+from tests import memory_bench
+from tests.memory_bench import Beats, packed
 
 WIDTH = 5
 BOTH = Reversal(3, (0, 2), (1, 2))
-Beats = list[tuple[int, bool]]
 
 
 def words(rng: random.Random, lengths: list[int]) -> list[list[list[int]]]:
     """Return random sequences (steps, lanes) of codes."""
     return [[[rng.getrandbits(WIDTH) for _ in range(3)] for _ in range(n)] for n in lengths]
-
-
-def packed(lanes: list[int]) -> int:
-    return sum(lane << (WIDTH * n) for n, lane in enumerate(lanes))
 
 
 def played(sequence: list[list[int]], reversal: Reversal = BOTH) -> Beats:
@@ -31,7 +26,8 @@ def played(sequence: list[list[int]], reversal: Reversal = BOTH) -> Beats:
         (
             packed(
                 [sequence[t][n] for n in reversal.forwards]
-                + [sequence[count - 1 - t][n] for n in reversal.backwards]
+                + [sequence[count - 1 - t][n] for n in reversal.backwards],
+                WIDTH,
             ),
             t == count - 1,
         )
@@ -49,38 +45,9 @@ def run(
 ) -> tuple[Beats, list[int], list[int]]:
     """Send sequences through a memory; return the beats, and the cycles of input and output."""
     memory = ReversalMemory(reversal, WIDTH, steps)
-    offered = [(packed(w), w is s[-1]) for s in sequences for w in s]
+    offered = [(packed(w, WIDTH), w is s[-1]) for s in sequences for w in s]
     wanted = sum(map(len, sequences)) if beats is None else beats
-    found: Beats = []
-    taken: list[int] = []
-    given: list[int] = []
-
-    async def testbench(context: Any) -> None:
-        cycle = 0
-        while len(found) < wanted:
-            here = len(taken) < len(offered) and not (stalls and stalls.random() < 0.5)
-            word, last = offered[len(taken)] if here else (0, 1)
-            context.set(memory.i.valid, here)
-            context.set(memory.i.payload.word, word)
-            context.set(memory.i.payload.last, last)
-            ready = not (stalls and stalls.random() < 0.5)
-            context.set(memory.o.ready, ready)
-            _, _, accepts, valid, out, end = await context.tick().sample(
-                memory.i.ready, memory.o.valid, memory.o.payload.word, memory.o.payload.last
-            )
-            cycle += 1
-            if here and accepts:
-                taken.append(cycle)
-            if ready and valid:
-                found.append((out, bool(end)))
-                given.append(cycle)
-            assert cycle < 50 * (len(offered) + 10), "it hangs"
-
-    simulator = Simulator(memory)
-    simulator.add_clock(10e-9)
-    simulator.add_testbench(testbench)
-    simulator.run()
-    return found, taken, given
+    return memory_bench.run(memory, offered, wanted, stalls)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +58,9 @@ def test_what_is_played(reversal: Reversal) -> None:
     found, *_ = run(5, sequences, reversal=reversal)
     assert found == [beat for s in sequences for beat in played(s, reversal)]
     codes = reversal.played(np.array(sequences))  # what the reference does of it
-    assert found == [(packed(list(w)), t == 4) for s in codes.tolist() for t, w in enumerate(s)]
+    assert found == [
+        (packed(list(w), WIDTH), t == 4) for s in codes.tolist() for t, w in enumerate(s)
+    ]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])

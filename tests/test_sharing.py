@@ -18,8 +18,8 @@ from rnnrtl.schedule.sums import FOLD_FROM, place_sums
 from rnnrtl.schedule.trees import IN_SERIES, MULTIPLIER, _exponent, _odd, _sums, cost
 from rnnrtl.simulation import SimulatorName
 from tests.arrivals import arrival
+from tests.designs import check, designed
 from tests.networks import GATED, dense, network, recurrent
-from tests.test_modes import check, designed
 
 STRATEGIES = ("dsp", "shift_add")
 FORMS = {"dsp": "fixed<16,6>", "shift_add": "fixed<9,4>"}

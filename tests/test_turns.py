@@ -12,8 +12,8 @@ from rnnrtl.generation import generate
 from rnnrtl.hardware import constants
 from rnnrtl.network import Network
 from rnnrtl.simulation import SimulatorName
+from tests.designs import check, designed, stacked
 from tests.networks import CELLS, GATED, dense, inputs, network, recurrent
-from tests.test_modes import check, designed, stacked
 from tests.test_sharing import wide
 
 UNITS = 5
